@@ -1,0 +1,43 @@
+# Each target sets up what it needs. `make demo` first, then `make test`.
+
+GUEST_TARGET := wasm32-wasip2
+PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/Cargo.toml))))
+TEST_GUESTS := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/guests/*/Cargo.toml))))
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+PLUGIN_DIR := $(TARGET_DIR)/$(GUEST_TARGET)/plugin
+FUZZ_SECONDS ?= 10
+
+.PHONY: demo test lint bench fuzz plugins guests toolchain weir help
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: plugins weir ## The main job on the embedded bus, with recorded events
+	@$(TARGET_DIR)/debug/weir demo --plugins $(PLUGIN_DIR) --directory $(TARGET_DIR)/demo
+
+test: guests ## All tests, with a RabbitMQ that is started for them (or WEIR_TEST_AMQP_URL)
+	@tests/with-rabbitmq cargo test --workspace
+
+lint: toolchain ## Formatting and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: plugins ## What Weir costs, side by side with what it is compared to
+	@tests/with-rabbitmq cargo run --release -p weir-bench
+
+fuzz: toolchain ## Every decoder against arbitrary bytes, FUZZ_SECONDS each
+	@runtime/event/fuzz/run $(FUZZ_SECONDS)
+
+plugins: toolchain ## The plugins, as components
+	cargo build --profile plugin --target $(GUEST_TARGET) $(addprefix -p ,$(PLUGINS))
+
+guests: toolchain ## The plugins and the misbehaving guests of the tests
+	cargo build --profile plugin --target $(GUEST_TARGET) $(addprefix -p ,$(PLUGINS) $(TEST_GUESTS))
+
+weir: toolchain ## The program
+	cargo build --workspace --bin weir
+
+# With rustup, rust-toolchain.toml has everything installed at the first call of cargo.
+toolchain:
+	@command -v cargo >/dev/null || { echo 'Rust is missing: see https://rustup.rs' >&2; exit 1; }
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(GUEST_TARGET)" || rustup target add $(GUEST_TARGET)

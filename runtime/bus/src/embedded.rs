@@ -1,0 +1,187 @@
+//! The bus of a single process: one file, with the promises of the bus on RabbitMQ.
+//!
+//! One thread writes. It takes what waits, commits it as one, and only then answers: the wait for
+//! the disk is shared by all that published or accepted meanwhile. Consumers read for themselves.
+
+mod consumer;
+mod publisher;
+mod record;
+mod tables;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use redb::{Database, DatabaseError};
+use tokio::sync::{mpsc, oneshot, watch};
+use weir_event::Subscription;
+
+use crate::consumer::Source;
+use crate::publisher::Target;
+use crate::{BusError, State};
+use writer::Command;
+
+pub(crate) use consumer::Consumer;
+pub(crate) use publisher::Publisher;
+
+/// The queue of the dead letters.
+const DEAD: &str = "weir.dead";
+
+/// How much of the past the log keeps, in bytes.
+const LOG_BYTES: u64 = 256 << 20;
+
+/// How much of the store is held in memory.
+const CACHE_BYTES: usize = 32 << 20;
+
+/// How many commands may wait for the writer. They hold the messages, so this bounds memory.
+const COMMANDS: usize = 256;
+
+/// An open store. Clones share it; the last one to go waits until everything is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    database: Arc<Database>,
+    /// `None` once the store is being closed, which is how the writer ends.
+    commands: Option<mpsc::Sender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    /// Changes with every commit.
+    commits: watch::Receiver<u64>,
+    state: watch::Receiver<State>,
+    /// Held by the active consumer of each queue.
+    active: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Store {
+    pub(crate) fn open(directory: &Path) -> Result<Self, BusError> {
+        Self::open_with_log(directory, LOG_BYTES)
+    }
+
+    fn open_with_log(directory: &Path, log_bytes: u64) -> Result<Self, BusError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            BusError::Store(format!("{error} (in {})", directory.display()))
+        };
+        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+        let owner = directory.join("bus.pid");
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(directory.join("bus.redb"))
+            .map_err(|error| match error {
+                DatabaseError::DatabaseAlreadyOpen => BusError::InUse {
+                    directory: directory.to_owned(),
+                    owner: match std::fs::read_to_string(&owner) {
+                        Ok(pid) => format!("process {pid}"),
+                        Err(_) => "another process".to_owned(),
+                    },
+                },
+                error => failed(&error),
+            })?;
+        std::fs::write(&owner, std::process::id().to_string()).map_err(|error| failed(&error))?;
+        tables::prepare(&database).map_err(|error| failed(&error))?;
+
+        let database = Arc::new(database);
+        let (commands, waiting) = mpsc::channel(COMMANDS);
+        let (commits_sender, commits) = watch::channel(0);
+        let (state_sender, state) = watch::channel(State::Connected);
+        let writer = writer::Writer {
+            database: Arc::clone(&database),
+            commands: waiting,
+            commits: commits_sender,
+            state: state_sender,
+            log_bytes,
+        };
+        let writer = std::thread::Builder::new()
+            .name("weir-bus".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| failed(&error))?;
+        Ok(Self(Arc::new(Inner {
+            database,
+            commands: Some(commands),
+            writer: Some(writer),
+            commits,
+            state,
+            active: Mutex::default(),
+        })))
+    }
+
+    pub(crate) async fn attach(
+        &self,
+        slave: &str,
+        subscriptions: &[Subscription],
+    ) -> Result<(), BusError> {
+        let (queue, subscriptions) = (slave_queue(slave), subscriptions.to_vec());
+        self.0.ask(|reply| Command::Attach { queue, subscriptions, reply }).await
+    }
+
+    pub(crate) async fn detach(
+        &self,
+        slave: &str,
+        subscriptions: &[Subscription],
+    ) -> Result<(), BusError> {
+        let (queue, subscriptions) = (slave_queue(slave), subscriptions.to_vec());
+        self.0.ask(|reply| Command::Detach { queue, subscriptions, reply }).await
+    }
+
+    pub(crate) fn consumer(&self, source: &Source, prefetch: u16) -> Consumer {
+        let queue = match source {
+            Source::Slave(name) => slave_queue(name),
+            Source::Dead => DEAD.to_owned(),
+        };
+        Consumer::new(Arc::clone(&self.0), queue, prefetch)
+    }
+
+    pub(crate) fn publisher(&self, target: Target) -> Publisher {
+        Publisher::new(Arc::clone(&self.0), target)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.0.state.borrow().clone()
+    }
+}
+
+impl Inner {
+    async fn send(&self, command: Command) -> Result<(), BusError> {
+        let sent = match &self.commands {
+            Some(commands) => commands.send(command).await.is_ok(),
+            None => false,
+        };
+        if sent { Ok(()) } else { Err(gone()) }
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, BusError>>) -> Command,
+    ) -> Result<T, BusError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// What the active consumer of a queue holds.
+    fn active(&self, queue: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(active.entry(queue.to_owned()).or_default())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer of the embedded bus panicked");
+        }
+    }
+}
+
+fn slave_queue(name: &str) -> String {
+    format!("weir.slave.{name}")
+}
+
+fn gone() -> BusError {
+    BusError::Store("its writer has ended; start anew".to_owned())
+}

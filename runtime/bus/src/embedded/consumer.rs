@@ -1,0 +1,148 @@
+//! A consumer on the embedded bus.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedMutexGuard, watch};
+use weir_event::Message;
+
+use super::writer::Command;
+use super::{Inner, tables};
+use crate::{BusError, Received};
+
+pub(crate) struct Consumer {
+    store: Arc<Inner>,
+    queue: String,
+    prefetch: usize,
+    phase: Phase,
+    commits: watch::Receiver<u64>,
+    /// Read from the queue, and not yet handed out.
+    ahead: VecDeque<(u64, Message)>,
+    /// Handed out, and not accepted.
+    unsettled: VecDeque<u64>,
+    /// The last sequence that was read, and up to which the writer knows of that.
+    read: u64,
+    noted: u64,
+    /// Up to where the queue had been handed out when it was opened.
+    before: u64,
+}
+
+enum Phase {
+    Idle,
+    /// Kept here, so that whoever stops waiting for a delivery does not stop the opening.
+    Opening(Pin<Box<dyn Future<Output = Result<Open, BusError>> + Send>>),
+    Open(OwnedMutexGuard<()>),
+}
+
+struct Open {
+    /// Makes this the active consumer of its queue.
+    active: OwnedMutexGuard<()>,
+    before: u64,
+}
+
+impl Consumer {
+    pub(super) fn new(store: Arc<Inner>, queue: String, prefetch: u16) -> Self {
+        Self {
+            commits: store.commits.clone(),
+            store,
+            queue,
+            prefetch: usize::from(prefetch.max(1)),
+            phase: Phase::Idle,
+            ahead: VecDeque::new(),
+            unsettled: VecDeque::new(),
+            read: 0,
+            noted: 0,
+            before: 0,
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Received, BusError> {
+        self.open().await?;
+        loop {
+            if self.noted < self.read {
+                let (queue, through) = (self.queue.clone(), self.read);
+                self.store.send(Command::Delivered { queue, through }).await?;
+                self.noted = through;
+            }
+            if let Some((tag, message)) = self.ahead.pop_front() {
+                self.unsettled.push_back(tag);
+                return Ok(Received::Delivery { tag, redelivered: tag <= self.before, message });
+            }
+            let room = self.prefetch - self.unsettled.len();
+            if room == 0 {
+                return pending().await;
+            }
+            self.commits.borrow_and_update();
+            // A read that takes microseconds is not worth a change of threads.
+            self.ahead.extend(tables::read(&self.store.database, &self.queue, self.read, room)?);
+            match self.ahead.back() {
+                Some((sequence, _)) => self.read = *sequence,
+                None => {
+                    if self.commits.changed().await.is_err() {
+                        return Err(super::gone());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<(), BusError> {
+        loop {
+            match &mut self.phase {
+                Phase::Open(_) => return Ok(()),
+                Phase::Idle => {
+                    let (store, queue) = (Arc::clone(&self.store), self.queue.clone());
+                    self.phase = Phase::Opening(Box::pin(async move {
+                        let active = store.active(&queue).lock_owned().await;
+                        let before = store.ask(|reply| Command::Open { queue, reply }).await?;
+                        Ok(Open { active, before })
+                    }));
+                }
+                Phase::Opening(opening) => match opening.await {
+                    Ok(Open { active, before }) => {
+                        self.before = before;
+                        self.phase = Phase::Open(active);
+                    }
+                    Err(error) => {
+                        self.phase = Phase::Idle;
+                        return Err(error);
+                    }
+                },
+            }
+        }
+    }
+
+    pub(crate) async fn accept_through(&mut self, tag: u64) -> Result<(), BusError> {
+        let accepted = self.unsettled.partition_point(|unsettled| *unsettled <= tag);
+        if accepted == 0 || self.unsettled.back().is_some_and(|last| tag > *last) {
+            tracing::debug!(queue = self.queue, tag, "accepted a void delivery");
+            return Ok(());
+        }
+        self.unsettled.drain(..accepted);
+        let queue = self.queue.clone();
+        self.store.send(Command::Accept { queue, through: tag }).await
+    }
+
+    pub(crate) async fn close(self) {
+        if let Phase::Open(active) = self.phase {
+            let queue = self.queue.clone();
+            if let Err(error) = self.store.ask(|reply| Command::Close { queue, reply }).await {
+                tracing::debug!(queue = self.queue, %error, "closing was not noted");
+            }
+            drop(active);
+        }
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("queue", &self.queue)
+            .field("read", &self.read)
+            .field("unsettled", &self.unsettled.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+//! A publisher on the embedded bus.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use weir_event::Message;
+
+use super::Inner;
+use super::writer::Command;
+use crate::publisher::Target;
+use crate::{Confirmation, PublishError, WINDOW};
+
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    store: Arc<Inner>,
+    target: Target,
+    ticket: u64,
+    /// How many tickets the writer has not answered.
+    open: usize,
+    reply: mpsc::Sender<Confirmation>,
+    replies: mpsc::Receiver<Confirmation>,
+    /// Confirmations that came while there was no room for more messages.
+    early: VecDeque<Confirmation>,
+}
+
+impl Publisher {
+    pub(super) fn new(store: Arc<Inner>, target: Target) -> Self {
+        let (reply, replies) = mpsc::channel(WINDOW);
+        Self { store, target, ticket: 0, open: 0, reply, replies, early: VecDeque::new() }
+    }
+
+    pub(crate) async fn publish(&mut self, message: Message) -> u64 {
+        while self.open >= WINDOW {
+            let confirmation = self.answer().await;
+            self.early.push_back(confirmation);
+        }
+        self.ticket += 1;
+        let ticket = self.ticket;
+        let command =
+            Command::Publish { target: self.target, ticket, message, reply: self.reply.clone() };
+        match self.store.send(command).await {
+            Ok(()) => self.open += 1,
+            Err(error) => {
+                let result = Err(PublishError::Unavailable(error.to_string()));
+                self.early.push_back(Confirmation { ticket, result });
+            }
+        }
+        ticket
+    }
+
+    pub(crate) async fn confirmed(&mut self) -> Confirmation {
+        match self.early.pop_front() {
+            Some(confirmation) => confirmation,
+            None => self.answer().await,
+        }
+    }
+
+    async fn answer(&mut self) -> Confirmation {
+        // We hold a sender ourselves, so that the channel never ends.
+        let Some(confirmation) = self.replies.recv().await else { return pending().await };
+        self.open -= 1;
+        confirmation
+    }
+}

@@ -1,0 +1,245 @@
+//! How a message lies in the store: fields with their lengths, so that what is cut off or damaged
+//! is an error and never a wrong message.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use thiserror::Error;
+use weir_event::{HeaderValue, Message};
+
+/// How deep lists and tables may lie in each other.
+const MAX_DEPTH: usize = 32;
+
+/// The bytes in the store are no message.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("a record is damaged")]
+pub(super) struct Damaged;
+
+pub(super) fn encode(message: &Message) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.payload.len() + 256);
+    bytes(&mut out, message.routing_key.as_bytes());
+    optional(&mut out, message.message_id.as_deref());
+    optional(&mut out, message.content_type.as_deref());
+    table(&mut out, &message.headers);
+    out.extend_from_slice(&message.payload);
+    out
+}
+
+pub(super) fn decode(record: &[u8]) -> Result<Message, Damaged> {
+    let mut rest = record;
+    Ok(Message {
+        routing_key: take_text(&mut rest)?,
+        message_id: take_optional(&mut rest)?,
+        content_type: take_optional(&mut rest)?,
+        headers: take_table(&mut rest, 0)?,
+        payload: Bytes::copy_from_slice(rest),
+    })
+}
+
+fn length(out: &mut Vec<u8>, length: usize) {
+    out.extend_from_slice(&(length as u64).to_le_bytes());
+}
+
+fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn optional(out: &mut Vec<u8>, text: Option<&str>) {
+    out.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        bytes(out, text.as_bytes());
+    }
+}
+
+fn table(out: &mut Vec<u8>, headers: &BTreeMap<String, HeaderValue>) {
+    length(out, headers.len());
+    for (name, value) in headers {
+        bytes(out, name.as_bytes());
+        header(out, value);
+    }
+}
+
+fn header(out: &mut Vec<u8>, value: &HeaderValue) {
+    match value {
+        HeaderValue::Null => out.push(b'V'),
+        HeaderValue::Bool(value) => out.extend([b't', u8::from(*value)]),
+        HeaderValue::Integer(value) => {
+            out.push(b'l');
+            out.extend(value.to_le_bytes());
+        }
+        HeaderValue::Double(value) => {
+            out.push(b'd');
+            out.extend(value.to_le_bytes());
+        }
+        HeaderValue::Text(text) => {
+            out.push(b'S');
+            bytes(out, text.as_bytes());
+        }
+        HeaderValue::Bytes(value) => {
+            out.push(b'x');
+            bytes(out, value);
+        }
+        HeaderValue::Timestamp(seconds) => {
+            out.push(b'T');
+            out.extend(seconds.to_le_bytes());
+        }
+        HeaderValue::List(values) => {
+            out.push(b'A');
+            length(out, values.len());
+            for value in values {
+                header(out, value);
+            }
+        }
+        HeaderValue::Table(headers) => {
+            out.push(b'F');
+            table(out, headers);
+        }
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Damaged> {
+    let (taken, after) = rest.split_at_checked(length).ok_or(Damaged)?;
+    *rest = after;
+    Ok(taken)
+}
+
+fn take_8(rest: &mut &[u8]) -> Result<[u8; 8], Damaged> {
+    take(rest, 8)?.try_into().map_err(|_| Damaged)
+}
+
+fn take_length(rest: &mut &[u8]) -> Result<usize, Damaged> {
+    usize::try_from(u64::from_le_bytes(take_8(rest)?)).map_err(|_| Damaged)
+}
+
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Damaged> {
+    let length = take_length(rest)?;
+    take(rest, length)
+}
+
+fn take_text(rest: &mut &[u8]) -> Result<String, Damaged> {
+    let text = std::str::from_utf8(take_bytes(rest)?).map_err(|_| Damaged)?;
+    Ok(text.to_owned())
+}
+
+fn take_byte(rest: &mut &[u8]) -> Result<u8, Damaged> {
+    Ok(take(rest, 1)?[0])
+}
+
+fn take_bool(rest: &mut &[u8]) -> Result<bool, Damaged> {
+    match take_byte(rest)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Damaged),
+    }
+}
+
+fn take_optional(rest: &mut &[u8]) -> Result<Option<String>, Damaged> {
+    if take_bool(rest)? { take_text(rest).map(Some) } else { Ok(None) }
+}
+
+fn take_table(rest: &mut &[u8], depth: usize) -> Result<BTreeMap<String, HeaderValue>, Damaged> {
+    // The length is not believed: each turn takes bytes, and they end.
+    (0..take_length(rest)?)
+        .map(|_| Ok((take_text(rest)?, take_header(rest, depth)?)))
+        .collect()
+}
+
+fn take_header(rest: &mut &[u8], depth: usize) -> Result<HeaderValue, Damaged> {
+    if depth > MAX_DEPTH {
+        return Err(Damaged);
+    }
+    Ok(match take_byte(rest)? {
+        b'V' => HeaderValue::Null,
+        b't' => HeaderValue::Bool(take_bool(rest)?),
+        b'l' => HeaderValue::Integer(i64::from_le_bytes(take_8(rest)?)),
+        b'd' => HeaderValue::Double(f64::from_le_bytes(take_8(rest)?)),
+        b'S' => HeaderValue::Text(take_text(rest)?),
+        b'x' => HeaderValue::Bytes(Bytes::copy_from_slice(take_bytes(rest)?)),
+        b'T' => HeaderValue::Timestamp(u64::from_le_bytes(take_8(rest)?)),
+        b'A' => {
+            let values = (0..take_length(rest)?).map(|_| take_header(rest, depth + 1));
+            HeaderValue::List(values.collect::<Result<_, _>>()?)
+        }
+        b'F' => HeaderValue::Table(take_table(rest, depth + 1)?),
+        _ => return Err(Damaged),
+    })
+}
+
+/// True if [`decode`] would refuse the message for its depth.
+pub(super) fn is_too_deep(message: &Message) -> bool {
+    fn deep(value: &HeaderValue, depth: usize) -> bool {
+        depth > MAX_DEPTH
+            || match value {
+                HeaderValue::List(values) => values.iter().any(|value| deep(value, depth + 1)),
+                HeaderValue::Table(headers) => headers.values().any(|value| deep(value, depth + 1)),
+                _ => false,
+            }
+    }
+    message.headers.values().any(|value| deep(value, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header_value() -> impl Strategy<Value = HeaderValue> {
+        let leaf = prop_oneof![
+            Just(HeaderValue::Null),
+            any::<bool>().prop_map(HeaderValue::Bool),
+            any::<i64>().prop_map(HeaderValue::Integer),
+            (-1e300..1e300).prop_map(HeaderValue::Double),
+            ".*".prop_map(HeaderValue::Text),
+            any::<Vec<u8>>().prop_map(|bytes| HeaderValue::Bytes(bytes.into())),
+            any::<u64>().prop_map(HeaderValue::Timestamp),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(HeaderValue::List),
+                prop::collection::btree_map(".*", inner, 0..6).prop_map(HeaderValue::Table),
+            ]
+        })
+    }
+
+    prop_compose! {
+        fn message()(
+            routing_key in ".*",
+            message_id in prop::option::of(".*"),
+            content_type in prop::option::of(".*"),
+            headers in prop::collection::btree_map(".*", header_value(), 0..6),
+            payload in any::<Vec<u8>>(),
+        ) -> Message {
+            Message { routing_key, message_id, content_type, headers, payload: payload.into() }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(message in message()) {
+            prop_assert!(!is_too_deep(&message));
+            prop_assert_eq!(decode(&encode(&message)), Ok(message));
+        }
+
+        #[test]
+        fn damage_is_no_panic(mut record in message().prop_map(|message| encode(&message)),
+                              at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let at = at.index(record.len());
+            record[at] = byte;
+            let _decoded = decode(&record);
+            let _cut = decode(&record[..at]);
+        }
+    }
+
+    #[test]
+    fn depth_has_a_bound() {
+        let mut value = HeaderValue::Null;
+        for _ in 0..=MAX_DEPTH {
+            value = HeaderValue::List(vec![value]);
+        }
+        let headers = BTreeMap::from([("deep".to_owned(), value)]);
+        let message = Message { headers, ..Message::default() };
+        assert!(is_too_deep(&message));
+        assert_eq!(decode(&encode(&message)), Err(Damaged));
+    }
+}

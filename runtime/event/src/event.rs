@@ -1,0 +1,237 @@
+//! What an event says, whatever dialect it came in. The plugin contract (`wit/plugin.wit`) has the
+//! same records, and says what each field means.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// One thing that happened to one catalog object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Unique within `source`; an event that is delivered twice has the same id both times.
+    pub id: String,
+    /// The CloudEvents source, such as `/masters/cloud`.
+    pub source: String,
+    /// RFC 3339 in UTC.
+    pub time: String,
+    /// The master's update sequence.
+    pub sequence: Option<u64>,
+    pub action: Action,
+    pub subject: Object,
+    /// What the subject was called before a rename or a move.
+    pub previous: Option<Object>,
+    /// In the order of the body.
+    pub references: Vec<Reference>,
+    /// Values lifted out of the body, see [`Property`].
+    pub properties: Vec<Property>,
+    /// CloudEvents extension attributes, in the order in which they came.
+    pub attributes: Vec<(String, String)>,
+    pub body: Option<Body>,
+}
+
+impl Event {
+    /// The value of a CloudEvents extension attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Sets an extension attribute, in place where the event has it already.
+    pub fn set_attribute(&mut self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        match self.attributes.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => self.attributes.push((name.to_owned(), value)),
+        }
+    }
+}
+
+/// A catalog object, or a place for one. What is `None` is not known, or does not apply.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    pub kind: Kind,
+    /// The workspace that holds it; its own name for a workspace, a namespace and the settings of a
+    /// workspace.
+    pub workspace: Option<String>,
+    /// Without prefix; `None` for objects that are named by `workspace`, or known by id only.
+    pub name: Option<String>,
+    pub id: Option<String>,
+}
+
+impl Object {
+    /// An object of which only the kind is known.
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            workspace: None,
+            name: None,
+            id: None,
+        }
+    }
+
+    /// True if nothing but an id says what this is: the [`crate::Index`] may know its name.
+    pub fn is_bare_id(&self) -> bool {
+        self.id.is_some() && self.name.is_none() && self.workspace.is_none()
+    }
+}
+
+/// Shows an object as people name it: `layer topp:states`.
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        match (&self.workspace, &self.name, &self.id) {
+            (Some(workspace), Some(name), _) => write!(f, " {workspace}:{name}"),
+            (Some(only), None, _) | (None, Some(only), _) => write!(f, " {only}"),
+            (None, None, Some(id)) => write!(f, " #{id}"),
+            (None, None, None) => Ok(()),
+        }
+    }
+}
+
+/// Something that the subject refers to, and what it is to it (`store`, `default-style`, `layer`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    pub role: String,
+    pub target: Object,
+}
+
+/// A value of the subject that is lifted out of the body: `uri`, `connectionParameters.host`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    pub name: String,
+    pub value: String,
+}
+
+/// Bytes with their media type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    pub content_type: String,
+    pub data: Bytes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Added,
+    Modified,
+    Removed,
+    Reloaded,
+    Reset,
+}
+
+impl Action {
+    pub const ALL: [Self; 5] = [
+        Self::Added,
+        Self::Modified,
+        Self::Removed,
+        Self::Reloaded,
+        Self::Reset,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Modified => "modified",
+            Self::Removed => "removed",
+            Self::Reloaded => "reloaded",
+            Self::Reset => "reset",
+        }
+    }
+
+    /// The action with this name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! kinds {
+    ($($variant:ident = $name:literal,)*) => {
+        /// GeoServer's own word for what an object is. Words that are not known pass through.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $($variant,)*
+            /// A word that Weir does not know; never one of those above.
+            Other(String),
+        }
+
+        impl Kind {
+            /// Every kind that Weir knows by name.
+            pub const KNOWN: &'static [Self] = &[$(Self::$variant,)*];
+
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Other(name) => name,
+                }
+            }
+        }
+
+        impl From<&str> for Kind {
+            fn from(name: &str) -> Self {
+                match name {
+                    $($name => Self::$variant,)*
+                    other => Self::Other(other.to_owned()),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Workspace = "workspace",
+    Namespace = "namespace",
+    DataStore = "datastore",
+    CoverageStore = "coveragestore",
+    WmsStore = "wmsstore",
+    WmtsStore = "wmtsstore",
+    FeatureType = "featuretype",
+    Coverage = "coverage",
+    WmsLayer = "wmslayer",
+    WmtsLayer = "wmtslayer",
+    Layer = "layer",
+    LayerGroup = "layergroup",
+    Style = "style",
+    Settings = "settings",
+    Service = "service",
+    Global = "global",
+    Logging = "logging",
+    Security = "security",
+    Resource = "resource",
+    TileLayer = "tile-layer",
+    GridSet = "gridset",
+    BlobStore = "blobstore",
+    Catalog = "catalog",
+    Store = "store",
+    Published = "published",
+}
+
+impl Kind {
+    /// True for the kinds whose name is their workspace: see [`Object::name`].
+    pub fn is_named_by_workspace(&self) -> bool {
+        matches!(self, Self::Workspace | Self::Namespace | Self::Settings)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every outcome is confirmed, or there is none.
+    Accept,
+    /// Not now: try again, and let nothing overtake it.
+    Retry(String),
+    /// Never: to the dead letters, with the reason.
+    Reject(String),
+}

@@ -1,0 +1,25 @@
+//! Weir's words and wire formats: what an event is, and how each dialect writes it.
+//!
+//! Pure: no async, no input or output, no clock. Bytes come in, values go out.
+//!
+//! - [`Message`]: bytes, properties and headers as a broker has them.
+//! - [`Event`]: what happened (an action) to what (a subject), what it refers to, and the body.
+//! - [`Dialect`]: a wire format of catalog events; decodes messages into events and writes what
+//!   plugins changed back into the message that the event came from.
+//! - [`Index`]: names for the objects that a dialect knows by id only.
+//! - [`RoutingKey`] and [`Subscription`]: what goes where on a topic exchange.
+//!
+//! None of these types is serde: each dialect says itself what its wire format is.
+
+mod event;
+mod message;
+mod routing;
+
+pub mod dialect;
+pub mod index;
+
+pub use dialect::{DecodeError, Decoded, Dialect, Document, EncodeError};
+pub use event::{Action, Body, Event, Kind, Object, Property, Reference, Verdict};
+pub use index::Index;
+pub use message::{HeaderValue, Message};
+pub use routing::{RoutingKey, Subscription, SubscriptionError};

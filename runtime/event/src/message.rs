@@ -1,0 +1,55 @@
+//! A message: bytes, properties and headers as a broker has them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+/// A message, wherever it comes from or goes to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    pub routing_key: String,
+    /// The AMQP `message-id`; Weir sets it to the event's id.
+    pub message_id: Option<String>,
+    /// The media type of `payload`.
+    pub content_type: Option<String>,
+    pub headers: BTreeMap<String, HeaderValue>,
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// The text of a header, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        match self.headers.get(name) {
+            Some(HeaderValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The value of a header: the field types of AMQP 0-9-1, so that a header that only passes through
+/// keeps its type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeaderValue {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Double(f64),
+    Text(String),
+    Bytes(Bytes),
+    /// Seconds since 1970.
+    Timestamp(u64),
+    List(Vec<HeaderValue>),
+    Table(BTreeMap<String, HeaderValue>),
+}
+
+impl From<&str> for HeaderValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for HeaderValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}

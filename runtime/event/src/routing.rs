@@ -1,0 +1,218 @@
+//! Routing keys, `<workspace or _global>.<kind>.<action>`, and the patterns that slaves subscribe to.
+//!
+//! Both are words with dots between them, as AMQP's topic exchanges have it. A name may hold any
+//! character, so a word is escaped: what is not a letter, a digit, `-` or `_` becomes `~` and two
+//! hexadecimal digits for each byte of its UTF-8. A pattern is written with the same escapes, and
+//! with `*` for one word and `#` for any number of them.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::event::Event;
+
+/// The word that stands where an event has no workspace.
+const GLOBAL: &str = "_global";
+
+/// AMQP carries a routing key in a short string.
+const MAX_BYTES: usize = 255;
+
+/// The routing key of an event on the exchange `weir`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutingKey(String);
+
+impl RoutingKey {
+    /// `topp.featuretype.added`; `_global.style.modified` for an event of no workspace. A key that
+    /// would exceed AMQP's 255 bytes has its workspace cut off: at most one broad pattern matches
+    /// it more or less, and the event itself stays whole.
+    pub fn of(event: &Event) -> Self {
+        let tail = format!(".{}.{}", escape(event.subject.kind.as_str()), event.action);
+        let mut key = match event.subject.workspace.as_deref() {
+            None => GLOBAL.to_owned(),
+            // A workspace of that very name must not be taken for the absence of one.
+            Some(GLOBAL) => "~5fglobal".to_owned(),
+            Some(workspace) => escape(workspace),
+        };
+        key.truncate(MAX_BYTES.saturating_sub(tail.len()));
+        key.push_str(&tail);
+        key.truncate(MAX_BYTES);
+        Self(key)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoutingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn escape(word: &str) -> String {
+    let mut escaped = String::with_capacity(word.len());
+    for byte in word.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            escaped.push(char::from(byte));
+        } else {
+            write!(escaped, "~{byte:02x}").expect("writing to a string cannot fail");
+        }
+    }
+    escaped
+}
+
+/// A pattern of routing keys that a slave subscribes to: `topp.#`, `_global.style.*`, `#`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subscription(String);
+
+/// Why a text is no subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SubscriptionError {
+    #[error(
+        "a subscription is words with dots between them, such as `topp.#`; `{0}` has an empty word"
+    )]
+    EmptyWord(String),
+    #[error("`*` and `#` stand for whole words; in `{0}` one is part of a word (is `.` missing?)")]
+    PartialWildcard(String),
+    #[error(
+        "in `{pattern}`, `{character}` needs its escape: `{escaped}` (routing keys hold letters, digits, `-`, `_`)"
+    )]
+    Unescaped {
+        pattern: String,
+        character: char,
+        escaped: String,
+    },
+    #[error("`{0}` is longer than the 255 bytes that AMQP allows")]
+    TooLong(String),
+}
+
+impl FromStr for Subscription {
+    type Err = SubscriptionError;
+
+    fn from_str(pattern: &str) -> Result<Self, Self::Err> {
+        if pattern.len() > MAX_BYTES {
+            return Err(SubscriptionError::TooLong(pattern.to_owned()));
+        }
+        for word in pattern.split('.') {
+            match word {
+                "" => return Err(SubscriptionError::EmptyWord(pattern.to_owned())),
+                "*" | "#" => {}
+                _ if word.contains(['*', '#']) => {
+                    return Err(SubscriptionError::PartialWildcard(pattern.to_owned()));
+                }
+                _ => {
+                    let odd = |c: &char| !(c.is_ascii_alphanumeric() || "-_~".contains(*c));
+                    if let Some(character) = word.chars().find(odd) {
+                        return Err(SubscriptionError::Unescaped {
+                            pattern: pattern.to_owned(),
+                            character,
+                            escaped: escape(&character.to_string()),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(Self(pattern.to_owned()))
+    }
+}
+
+impl Subscription {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True if a topic exchange would hand a message with this routing key to a queue that is bound
+    /// with this pattern.
+    pub fn matches(&self, routing_key: &str) -> bool {
+        let pattern: Vec<&str> = self.0.split('.').collect();
+        let words: Vec<&str> = routing_key.split('.').collect();
+        matches(&pattern, &words)
+    }
+}
+
+impl fmt::Display for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Greedy matching with one point of return, so that a hostile pattern costs at most
+/// pattern × words steps.
+fn matches(pattern: &[&str], words: &[&str]) -> bool {
+    let (mut p, mut w) = (0, 0);
+    let mut hash: Option<(usize, usize)> = None;
+    while w < words.len() {
+        match pattern.get(p) {
+            Some(&"#") => {
+                hash = Some((p, w));
+                p += 1;
+            }
+            Some(&word) if word == "*" || word == words[w] => {
+                p += 1;
+                w += 1;
+            }
+            _ => match hash {
+                Some((at, taken)) => {
+                    hash = Some((at, taken + 1));
+                    p = at + 1;
+                    w = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|word| *word == "#")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, key: &str, expected: bool) {
+        let subscription: Subscription = pattern.parse().unwrap();
+        assert_eq!(
+            subscription.matches(key),
+            expected,
+            "{pattern} against {key}"
+        );
+    }
+
+    #[test]
+    fn patterns_match_as_a_topic_exchange_does() {
+        check("#", "topp.layer.added", true);
+        check("topp.#", "topp.layer.added", true);
+        check("topp.#", "topp", true);
+        check("topp.#", "toppx.layer.added", false);
+        check("topp.*", "topp.layer.added", false);
+        check("*.layer.*", "topp.layer.added", true);
+        check("#.added", "topp.layer.added", true);
+        check("#.layer.#", "topp.layer.added", true);
+        check("#.layer.#.removed", "topp.layer.added", false);
+        check("_global.style.*", "_global.style.removed", true);
+        check("topp.layer.added", "topp.layer.added", true);
+        check("topp.layer", "topp.layer.added", false);
+    }
+
+    #[test]
+    fn a_hostile_pattern_stays_cheap() {
+        let pattern = format!("{}x", "#.".repeat(100));
+        check(&pattern, &format!("{}y", "a.".repeat(1000)), false);
+    }
+
+    #[test]
+    fn what_is_no_pattern_says_why() {
+        let error = |pattern: &str| pattern.parse::<Subscription>().unwrap_err().to_string();
+        assert!(error("topp..x").contains("empty word"));
+        assert!(error("topp#").contains("whole words"));
+        assert!(error("my ws.#").contains("`~20`"));
+        assert!(error(&"x".repeat(300)).contains("255"));
+    }
+
+    #[test]
+    fn odd_names_stay_one_word() {
+        assert_eq!(escape("v1.2 søk"), "v1~2e2~20s~c3~b8k");
+    }
+}

@@ -1,0 +1,394 @@
+//! What is read from the frames of GeoServer Cloud, and what cannot be written into them.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use weir_event::{
+    Action, Body, Decoded, Dialect, EncodeError, Event, HeaderValue, Kind, Object, Property,
+};
+
+use crate::{SOURCE, decode, fixture, message, text};
+
+const CLOUD: Dialect = Dialect::GeoServerCloud;
+
+/// The event in a line of the fixture with a frame of every type.
+fn every_frame(index: usize) -> Event {
+    decode(
+        CLOUD,
+        &message(
+            fixture("geoserver-cloud-every-frame.jsonl")
+                .lines()
+                .nth(index)
+                .unwrap(),
+        ),
+    )
+    .0
+}
+
+#[test]
+fn every_frame_says_what_happened_to_what() {
+    let mut table = String::new();
+    for frame in fixture("geoserver-cloud-every-frame.jsonl").lines() {
+        match CLOUD.decode(&message(frame), SOURCE).unwrap() {
+            Decoded::NotCatalog(what) => writeln!(table, "- {what}").unwrap(),
+            Decoded::Event(event, _) => {
+                write!(table, "{} {}", event.subject, event.action).unwrap();
+                if let Some(previous) = &event.previous {
+                    write!(table, ", was {previous}").unwrap();
+                }
+                for reference in &event.references {
+                    write!(table, ", {} = {}", reference.role, reference.target).unwrap();
+                }
+                table.push('\n');
+            }
+        }
+    }
+    assert_eq!(table, include_str!("../golden/every-frame.txt"));
+}
+
+#[test]
+fn the_base_of_an_event_is_read() {
+    let event = every_frame(1);
+    assert_eq!(event.id, "11111111-0000-4000-8000-000000000002");
+    assert_eq!(event.source, SOURCE);
+    assert_eq!(event.time, "2026-09-21T14:13:22.000Z");
+    assert_eq!(event.sequence, Some(502));
+    let attributes = [
+        ("originservice", "rest:10.1.0.4:8080"),
+        ("destinationservice", "**"),
+        ("authtype", "user"),
+        ("authid", "maria"),
+    ];
+    assert_eq!(
+        event.attributes,
+        attributes.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    let body = event.body.unwrap();
+    assert_eq!(
+        body.content_type,
+        "application/json; profile=geoserver-cloud.object"
+    );
+    assert!(
+        body.data
+            .starts_with(br#"{"@type":"WorkspaceInfo","id":"WorkspaceInfoImpl-w1""#)
+    );
+}
+
+#[test]
+fn properties_are_lifted_out_of_objects_and_patches() {
+    let properties = |index| {
+        let lines = every_frame(index).properties.into_iter();
+        lines
+            .map(|Property { name, value }| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(properties(2), ["uri=https://harbour.example.org/ns"]);
+    assert_eq!(
+        properties(3),
+        [
+            "connectionParameters.dbtype=postgis",
+            "connectionParameters.host=db.example.org",
+            "connectionParameters.port=5432",
+            "connectionParameters.Expose primary keys=true",
+            "connectionParameters.user=reader",
+            "connectionParameters.passwd=an-example-only",
+            "connectionParameters.namespace=https://harbour.example.org/ns",
+            "connectionParameters.timeout=20",
+        ]
+    );
+    assert_eq!(
+        properties(17),
+        [
+            "connectionParameters.host=db2.example.org",
+            "connectionParameters.port=5433",
+            "connectionParameters.max connections=10",
+        ]
+    );
+}
+
+/// Changes a frame of the fixture, and gives back its body.
+fn changed(index: usize, change: impl Fn(&mut Event)) -> Result<Value, EncodeError> {
+    let fixture = fixture("geoserver-cloud-every-frame.jsonl");
+    let (mut event, document) = decode(CLOUD, &message(fixture.lines().nth(index).unwrap()));
+    change(&mut event);
+    let frame: Value = serde_json::from_str(text(&CLOUD.encode(&event, &document)?)).unwrap();
+    let (_, fields) = frame["event"].as_object().unwrap().iter().next().unwrap();
+    Ok(fields.clone())
+}
+
+fn set(event: &mut Event, name: &str, value: &str) {
+    let property = event
+        .properties
+        .iter_mut()
+        .find(|property| property.name == name)
+        .unwrap();
+    value.clone_into(&mut property.value);
+}
+
+#[test]
+fn a_property_keeps_its_type_if_it_can() {
+    let fields = changed(3, |event| {
+        set(event, "connectionParameters.port", "5433");
+        set(event, "connectionParameters.timeout", "soon");
+        set(event, "connectionParameters.Expose primary keys", "false");
+        event
+            .properties
+            .retain(|property| property.name != "connectionParameters.user");
+        event.properties.push(Property {
+            name: "connectionParameters.schema".to_owned(),
+            value: "public".to_owned(),
+        });
+    });
+    let expected = json!({
+        "dbtype": "postgis", "host": "db.example.org", "port": 5433, "Expose primary keys": false,
+        "passwd": "an-example-only", "namespace": "https://harbour.example.org/ns",
+        "timeout": {"Literal": {"type": "java.lang.String", "value": "soon"}}, "schema": "public",
+    });
+    assert_eq!(
+        fields.unwrap()["object"]["connectionParameters"].to_string(),
+        expected.to_string()
+    );
+}
+
+#[test]
+fn a_parameter_that_is_added_to_a_patch_is_a_literal() {
+    let fields = changed(17, |event| {
+        event.properties = vec![
+            Property {
+                name: "connectionParameters.host".to_owned(),
+                value: "db3".to_owned(),
+            },
+            Property {
+                name: "connectionParameters.user".to_owned(),
+                value: "gis".to_owned(),
+            },
+        ];
+    });
+    let expected = json!({
+        "host": {"Literal": {"type": "java.lang.String", "value": "db3"}},
+        "user": {"Literal": {"type": "java.lang.String", "value": "gis"}},
+    });
+    let fields = fields.unwrap();
+    let map = &fields["patch"]["Patch"]["patches"][0]["value"]["Literal"]["value"];
+    assert_eq!(map.to_string(), expected.to_string());
+}
+
+#[test]
+fn a_thing_that_is_said_twice_is_written_twice() {
+    let fields = changed(20, |event| {
+        assert_eq!(event.references.len(), 1);
+        event.references[0].target.id = Some("WorkspaceInfoImpl-other".to_owned());
+    });
+    let fields = fields.unwrap();
+    assert_eq!(fields["newWorkspaceId"], "WorkspaceInfoImpl-other");
+    let literal = &fields["patch"]["Patch"]["patches"][0]["value"]["Literal"];
+    assert_eq!(literal["value"]["id"], "WorkspaceInfoImpl-other");
+}
+
+#[test]
+fn an_old_name_is_written_as_it_came() {
+    let rename = |event: &mut Event| {
+        event.subject.name = Some("renamed".to_owned());
+    };
+    // Prefixed, and the same as the name: it follows.
+    let fields = changed(14, rename).unwrap();
+    assert_eq!(
+        (&fields["objectName"], &fields["oldName"]),
+        (&json!("harbour:renamed"), &json!("harbour:renamed"))
+    );
+    // Bare, and another one: it stays.
+    let fields = changed(18, rename).unwrap();
+    assert_eq!(
+        (&fields["objectName"], &fields["oldName"]),
+        (&json!("renamed"), &json!("pier_line"))
+    );
+    let fields = changed(18, |event| event.previous = None).unwrap();
+    assert_eq!(fields["oldName"], "pier_line2");
+    // A rename of a plugin's own is written as GeoServer Cloud writes renames.
+    let fields = changed(14, |event| {
+        event.previous = Some(event.subject.clone());
+        rename(event);
+    });
+    assert_eq!(fields.unwrap()["oldName"], "overview");
+}
+
+#[test]
+fn a_new_body_takes_the_places_of_the_event() {
+    let fields = changed(1, |event| {
+        event.subject.workspace = Some("quay".to_owned());
+        let data = r#"{"id":"WorkspaceInfoImpl-w1","isolated":true,"name":"harbour"}"#;
+        event.body.as_mut().unwrap().data = Bytes::from_static(data.as_bytes());
+    });
+    let fields = fields.unwrap();
+    assert_eq!(fields["objectName"], "quay");
+    let expected = json!({"id": "WorkspaceInfoImpl-w1", "isolated": true, "name": "quay"});
+    assert_eq!(fields["object"].to_string(), expected.to_string());
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error_that_says_why() {
+    let error = |index, change: fn(&mut Event)| changed(index, change).unwrap_err().to_string();
+    let contract = "a plugin may change the target of a reference, but not add, remove or reorder references, nor change their roles";
+    assert_eq!(
+        error(7, |event| drop(event.references.pop())),
+        format!("the reference `store` to datastore #DataStoreInfoImpl-d1 is missing; {contract}")
+    );
+    assert_eq!(
+        error(7, |event| event.references.reverse()),
+        format!(
+            "where the reference `namespace` to namespace harbour was, there is `store` to datastore #DataStoreInfoImpl-d1; {contract}"
+        )
+    );
+    assert_eq!(
+        error(7, |event| event.references[1].target.id = None),
+        format!(
+            "the reference `store` to datastore has lost its id, by which geoserver-cloud refers to objects; {contract}"
+        )
+    );
+    assert_eq!(
+        error(7, |event| event.body.as_mut().unwrap().data =
+            Bytes::from_static(b"{}")),
+        format!("the event has 2 references and its body 0; {contract}")
+    );
+    assert_eq!(
+        error(7, |event| event.body = None),
+        "the body cannot be written as geoserver-cloud: it was removed; leave the body, or drop the event"
+    );
+    assert_eq!(
+        error(3, |event| event.properties.push(Property {
+            name: "title".to_owned(),
+            value: "x".to_owned()
+        })),
+        "the body cannot be written as geoserver-cloud: the property `title` was added; only connectionParameters may be added to"
+    );
+    assert_eq!(
+        error(7, |event| event.subject.workspace = Some("a:b".to_owned())),
+        "geoserver-cloud cannot say `featuretype a:b:piers added`: `a:b` cannot be a prefix: use a workspace without colon"
+    );
+}
+
+#[test]
+fn another_action_is_another_frame() {
+    let fields = changed(7, |event| event.action = Action::Removed).unwrap();
+    assert_eq!(fields["objectName"], "harbour:piers");
+    assert_eq!(fields["objectType"], "FEATURETYPE");
+    assert_eq!(fields.get("object"), None);
+}
+
+#[test]
+fn spring_is_told_the_content_type() {
+    let (event, document) = decode(
+        CLOUD,
+        &message(
+            fixture("geoserver-cloud-frames.jsonl")
+                .lines()
+                .next()
+                .unwrap(),
+        ),
+    );
+    let sent = CLOUD.encode(&event, &document).unwrap();
+    assert_eq!(sent.content_type.as_deref(), Some("application/json"));
+    assert_eq!(
+        sent.headers["contentType"],
+        HeaderValue::from("application/json")
+    );
+    assert_eq!(sent.message_id.as_deref(), Some(event.id.as_str()));
+    assert_eq!(sent.routing_key, "_global.catalog.modified");
+}
+
+#[test]
+fn a_frame_without_id_and_time_is_always_the_same_event() {
+    let frame = r#"{"type":"RemoteGeoServerEvent","event":{"ReloadEvent":{"timestamp":0}}}"#;
+    let (event, _) = decode(CLOUD, &message(frame));
+    assert_eq!(event.id, "8eb164b1-02b9-5ca0-83d8-ddd5f7a41b75");
+    assert_eq!(event.time, "1970-01-01T00:00:00.000Z");
+    assert_eq!(event.subject, Object::of(Kind::Catalog));
+}
+
+#[test]
+fn what_is_no_frame_says_why() {
+    let error = |payload: &str| {
+        CLOUD
+            .decode(&message(payload), SOURCE)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(
+        error("<xml/>").starts_with("the message is no JSON that can be read as geoserver-cloud: ")
+    );
+    assert_eq!(
+        error("[]"),
+        "the message is no geoserver-cloud event: it is JSON, but not an object"
+    );
+    assert_eq!(
+        error("{}"),
+        "the message is no geoserver-cloud event: it has no `type`"
+    );
+    assert_eq!(
+        error(r#"{"type":"RemoteGeoServerEvent","event":{}}"#),
+        "the message is no geoserver-cloud event: its `event` is not one object under the name of the event"
+    );
+    assert_eq!(
+        error(r#"{"type":"RemoteGridsetEvent","eventType":"FADED"}"#),
+        "the message is no geoserver-cloud event: its `eventType` is `FADED`, which says nothing"
+    );
+    let deep = format!(
+        r#"{{"type":"X","y":{}{}}}"#,
+        "[".repeat(121),
+        "]".repeat(121)
+    );
+    assert!(error(&deep).contains("nests deeper than 120 levels"));
+    let deeper = "[".repeat(100_000);
+    assert!(error(&deeper).contains("recursion limit"));
+}
+
+#[test]
+fn what_fits_into_a_frame_fits_onto_the_bus() {
+    let deep = format!(
+        r#"{{"type":"X","id":"1","y":{}{}}}"#,
+        "[".repeat(119),
+        "]".repeat(119)
+    );
+    let (event, document) = decode(CLOUD, &message(deep));
+    let sent = Dialect::CloudEvents.encode(&event, &document).unwrap();
+    assert_eq!(decode(Dialect::CloudEvents, &sent).0, event);
+}
+
+#[test]
+fn a_document_does_not_show_its_secrets() {
+    let fixture = fixture("geoserver-cloud-every-frame.jsonl");
+    let (_, document) = decode(CLOUD, &message(fixture.lines().nth(3).unwrap()));
+    assert!(!format!("{document:?}").contains("an-example-only"));
+}
+
+#[test]
+fn a_whole_object_of_any_origin_becomes_a_frame() {
+    let envelope = json!({
+        "specversion": "1.0", "id": "1", "source": "/snapshot", "type": "weir.catalog.style.added.v1",
+        "time": "2026-09-21T14:13:22Z",
+        "data": {
+            "kind": "style", "workspace": "topp", "name": "line", "id": "StyleInfoImpl-1",
+            "references": [{"role": "workspace", "kind": "workspace", "workspace": "topp", "id": "w1"}],
+            "body": {
+                "contentType": "application/json; profile=geoserver-cloud.object",
+                "json": {"@type": "StyleInfo", "id": "StyleInfoImpl-1", "name": "line", "workspace": "w1"},
+            },
+        },
+    });
+    let (mut event, document) = decode(Dialect::CloudEvents, &message(envelope.to_string()));
+    event.subject.name = Some("dash".to_owned());
+    event.references[0].target.id = Some("w2".to_owned());
+    let frame = CLOUD.encode(&event, &document).unwrap();
+    let (read, _) = decode(CLOUD, &frame);
+    assert_eq!(read.subject, event.subject);
+    let data = br#"{"@type":"StyleInfo","id":"StyleInfoImpl-1","name":"dash","workspace":"w2"}"#;
+    let content_type = "application/json; profile=geoserver-cloud.object".to_owned();
+    assert_eq!(
+        read.body,
+        Some(Body {
+            content_type,
+            data: Bytes::from_static(data)
+        })
+    );
+}

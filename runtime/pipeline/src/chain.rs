@@ -1,0 +1,253 @@
+//! The way of one event: decode, stages, route, encode.
+//!
+//! A chain is made from a plan before it is put to work, and never changes; a new configuration or
+//! a new plugin makes a new chain. So an event is handled wholly by one of them.
+
+use std::sync::Arc;
+
+use weir_event::{Decoded, Dialect, Document, Event, HeaderValue, Message, Subscription};
+use weir_wasm::{Fault, Filter, Judgement, Router, Transform};
+
+use crate::line::{Processed, Reason};
+use crate::names::Names;
+use crate::observe::{Observation, Observer};
+
+/// The header in which a master names the slaves that its router chose, with commas between them.
+/// Without it an event is for every slave that subscribes.
+pub const SLAVES_HEADER: &str = "weir-slaves";
+
+/// The most events that the stages of one pipeline may make of one: each stage has its own limit,
+/// but those multiply.
+const MAX_OUTCOMES: usize = 10_000;
+
+/// What a pipeline does with an event.
+pub struct Chain {
+    pub side: Side,
+    pub stages: Vec<Work>,
+    /// The largest payload that is decoded, in bytes.
+    pub max_message: usize,
+}
+
+/// A stage that handles events on their way; a router comes after all of them.
+pub enum Work {
+    Filter(Filter),
+    Transform(Transform),
+}
+
+/// Which way the pipeline runs.
+pub enum Side {
+    /// From a foreign source onto the bus.
+    Master {
+        dialect: Dialect,
+        /// The CloudEvents source of its events: `/masters/cloud`.
+        source: String,
+        route: Option<Router>,
+        /// All the slaves there are, for the router to choose from.
+        slaves: Arc<[String]>,
+    },
+    /// From a slave's queue to its sink.
+    Slave {
+        name: String,
+        /// A binding that was taken away may have left messages in the queue.
+        subscribe: Vec<Subscription>,
+        dialect: Dialect,
+    },
+}
+
+/// Why an event stops on its way.
+enum Stop {
+    /// Nobody wants it.
+    Dropped,
+    Retry(String),
+    Reject(Reason),
+}
+
+impl Stop {
+    fn reject(error: &impl ToString) -> Self {
+        Self::Reject(Reason::new(error.to_string()))
+    }
+
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        let text = fault.to_string();
+        if fault.is_worth_a_retry() {
+            return Self::Retry(text);
+        }
+        let stage = Some((fault.stage().to_owned(), fault.digest().to_string()));
+        Self::Reject(Reason { text, stage })
+    }
+}
+
+impl Chain {
+    /// Takes a message all the way to the messages for the sink.
+    pub async fn process(
+        &self,
+        message: &Message,
+        redelivered: bool,
+        names: &mut Names,
+        observer: &dyn Observer,
+    ) -> Processed<Message> {
+        match self.outcomes(message, redelivered, names, observer).await {
+            Ok(outcomes) => Processed::Outcomes(outcomes),
+            Err(Stop::Dropped) => Processed::Outcomes(Vec::new()),
+            Err(Stop::Retry(reason)) => Processed::Retry(reason),
+            Err(Stop::Reject(reason)) => Processed::Reject(reason),
+        }
+    }
+
+    async fn outcomes(
+        &self,
+        message: &Message,
+        redelivered: bool,
+        names: &mut Names,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Message>, Stop> {
+        self.admit(message, observer)?;
+        let (event, document) = self.decode(message, redelivered, names, observer)?;
+        let events = self.run_stages(event, observer).await?;
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            let slaves = self.route(&event, observer).await?;
+            outcomes.push(self.encode(event, &document, slaves)?);
+        }
+        Ok(outcomes)
+    }
+
+    fn admit(&self, message: &Message, observer: &dyn Observer) -> Result<(), Stop> {
+        if message.payload.len() > self.max_message {
+            let size = message.payload.len();
+            let most = self.max_message;
+            return Err(Stop::reject(&format!(
+                "the message has {size} bytes, more than the {most} of limits.message"
+            )));
+        }
+        let Side::Slave { name, subscribe, .. } = &self.side else { return Ok(()) };
+        let chosen = message.header(SLAVES_HEADER);
+        let reason = if !subscribe.iter().any(|pattern| pattern.matches(&message.routing_key)) {
+            "the slave does not subscribe to it any more"
+        } else if chosen.is_some_and(|chosen| !chosen.split(',').any(|slave| slave == name)) {
+            "a router chose other slaves"
+        } else {
+            return Ok(());
+        };
+        observer.observe(&Observation::Dropped { event: None, by: "subscription", reason });
+        Err(Stop::Dropped)
+    }
+
+    fn decode(
+        &self,
+        message: &Message,
+        redelivered: bool,
+        names: &mut Names,
+        observer: &dyn Observer,
+    ) -> Result<(Event, Document), Stop> {
+        let decoded = match &self.side {
+            Side::Master { dialect, source, .. } => dialect.decode(message, source),
+            Side::Slave { .. } => Dialect::CloudEvents.decode(message, ""),
+        };
+        match decoded.map_err(|error| Stop::reject(&error))? {
+            Decoded::Event(mut event, document) => {
+                if let Side::Master { .. } = self.side {
+                    names.apply(&mut event);
+                }
+                observer.observe(&Observation::Decoded { event: &event, redelivered });
+                Ok((*event, document))
+            }
+            Decoded::NotCatalog(reason) => {
+                let reason = &reason;
+                observer.observe(&Observation::Dropped { event: None, by: "decode", reason });
+                Err(Stop::Dropped)
+            }
+        }
+    }
+
+    async fn run_stages(
+        &self,
+        event: Event,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Event>, Stop> {
+        let mut events = vec![event];
+        for stage in &self.stages {
+            let mut next = Vec::with_capacity(events.len());
+            for event in events {
+                run_stage(stage, event, &mut next, observer).await?;
+            }
+            if next.len() > MAX_OUTCOMES {
+                return Err(Stop::reject(&format!(
+                    "the stages made more than {MAX_OUTCOMES} events of one"
+                )));
+            }
+            events = next;
+        }
+        Ok(events)
+    }
+
+    /// The slaves that the router chose, as the header has them.
+    async fn route(
+        &self,
+        event: &Event,
+        observer: &dyn Observer,
+    ) -> Result<Option<String>, Stop> {
+        let Side::Master { route: Some(router), slaves, .. } = &self.side else {
+            return Ok(None);
+        };
+        let chosen = router.route(event, slaves).await?;
+        let stage = router.name();
+        observer.observe(&Observation::Routed { stage, event, slaves: &chosen });
+        Ok(Some(chosen.join(",")))
+    }
+
+    fn encode(
+        &self,
+        mut event: Event,
+        document: &Document,
+        slaves: Option<String>,
+    ) -> Result<Message, Stop> {
+        let dialect = match &self.side {
+            Side::Master { .. } => Dialect::CloudEvents,
+            Side::Slave { name, dialect, .. } => {
+                if *dialect == Dialect::GeoServerCloud {
+                    // A node ignores what seems to come from itself, and addresses repeat between
+                    // clusters: what Weir sends comes from Weir.
+                    event.set_attribute("originservice", format!("weir:{name}:0"));
+                }
+                *dialect
+            }
+        };
+        let mut message =
+            dialect.encode(&event, document).map_err(|error| Stop::reject(&error))?;
+        if let Some(slaves) = slaves {
+            message.headers.insert(SLAVES_HEADER.to_owned(), HeaderValue::Text(slaves));
+        }
+        Ok(message)
+    }
+}
+
+async fn run_stage(
+    stage: &Work,
+    event: Event,
+    next: &mut Vec<Event>,
+    observer: &dyn Observer,
+) -> Result<(), Stop> {
+    match stage {
+        Work::Filter(filter) => {
+            match filter.filter(&event).await? {
+                Judgement::Keep => next.push(event),
+                Judgement::Drop(reason) => observer.observe(&Observation::Dropped {
+                    event: Some(&event),
+                    by: filter.name(),
+                    reason: &reason,
+                }),
+            }
+        }
+        Work::Transform(transform) => {
+            let into = transform.transform(&event).await?;
+            let (stage, from) = (transform.name(), &event);
+            observer.observe(&Observation::Transformed { stage, from, into: &into });
+            next.extend(into);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! Pipelines: from the file that people write, to a plan that cannot be wrong, to what happens to
+//! each event.
+//!
+//! - [`file`]: `weir.toml`, read and checked whole, every problem with its place.
+//! - [`plan`]: the checked configuration, names resolved and defaults applied.
+//! - [`assembly`]: plugins read, and chains made out of a plan.
+//! - [`chain`]: the stages of one pipeline, compiled: a message goes in, outcomes come out.
+//! - [`line`]: the machine that decides about each delivery. Pure: a simulation can drive it.
+//! - [`run`]: the loop that carries out what the line decides, between a source and a sink.
+//! - [`ends`]: what a source and a sink are. Their implementations live with the binary.
+//!
+//! What a pipeline promises: a delivery is accepted only after every outcome is confirmed; outcomes
+//! leave in the order in which deliveries came; a failure that may pass holds the line, one that
+//! will not ends in a dead letter with its reason; an event is handled wholly by one chain.
+//!
+//! Nothing here touches the network, the clock of the operating system or the environment.
+
+pub mod assembly;
+pub mod chain;
+pub mod ends;
+pub mod file;
+pub mod line;
+pub mod names;
+pub mod observe;
+pub mod plan;
+pub mod run;

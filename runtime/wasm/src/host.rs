@@ -1,0 +1,202 @@
+//! The host: one engine for the whole process, set up once, with everything that plugins may import.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Cache, CacheConfig, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy,
+    PoolingAllocationConfig,
+};
+
+use crate::bindings;
+use crate::images::Images;
+use crate::plugin::{LoadError, Plugin};
+use crate::sandbox::Sandbox;
+
+/// How often running guests let go of the thread. Often enough that other tasks on it go on, and
+/// that deadlines are kept to a few ticks; rare enough to cost nothing.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How many component instances may live at one time: one for each warm stage, and one for each
+/// event that is just being handled. It reserves address space (4 GiB each, so that memory accesses
+/// need no bounds checks), not memory.
+const INSTANCES: u32 = 1000;
+
+/// A component is made of several core modules, each with tables: a Rust guest has three or four.
+const CORE_INSTANCES: u32 = 8 * INSTANCES;
+
+/// How much of an instance's memory is cleared in place, rather than given back to the kernel, for
+/// the next one. Holds all that a small guest touches; giving pages back and faulting them in again
+/// is two thirds of the cost of a fresh instance.
+const KEEP_RESIDENT: usize = 2 << 20;
+
+/// How a [`Host`] is set up.
+#[derive(Clone, Debug, Default)]
+pub struct HostSettings {
+    /// The directory that keeps compiled code between runs; created, for this user alone, where it
+    /// does not exist. Whoever can write to it can run code as Weir. `None` compiles every time.
+    pub cache: Option<PathBuf>,
+}
+
+/// Why there is no host.
+#[derive(Debug, Error)]
+pub enum HostError {
+    #[error("the cache directory `{}` cannot be used: {source}", path.display())]
+    Cache { path: PathBuf, source: io::Error },
+    #[error(
+        "the cache directory `{}` can be written to by others, who could run code as Weir: take that right away (chmod go-w), or choose another directory",
+        .0.display()
+    )]
+    CacheNotPrivate(PathBuf),
+    #[error("wasmtime cannot be set up: {0}")]
+    Engine(String),
+}
+
+/// Runs plugins. One for the whole process; clones are the same host.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    linker: Linker<Sandbox>,
+    images: Option<Images>,
+}
+
+impl Host {
+    /// Sets wasmtime up, and starts the thread that interrupts guests; it ends with the host.
+    pub fn new(settings: HostSettings) -> Result<Self, HostError> {
+        let cache = settings.cache.map(private_directory).transpose()?;
+        let engine = engine(cache.as_deref()).map_err(HostError::Engine)?;
+        let linker = linker(&engine).map_err(|error| HostError::Engine(format!("{error:#}")))?;
+        let ticked = engine.weak();
+        thread::Builder::new()
+            .name("weir-epoch".to_owned())
+            .spawn(move || tick(&ticked))
+            .map_err(|error| HostError::Engine(error.to_string()))?;
+        Ok(Self(Arc::new(Inner {
+            engine,
+            linker,
+            images: cache.map(|directory| Images::new(directory.join("images"))),
+        })))
+    }
+
+    /// Reads a component and checks that it is a plugin that this Weir runs. Does not compile yet.
+    pub fn read(&self, path: &Path) -> Result<Plugin, LoadError> {
+        Plugin::read(self, path)
+    }
+
+    /// As [`Host::read`], for a component that is in memory already. `path` is only its name.
+    pub fn read_bytes(&self, path: &Path, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
+        Plugin::from_bytes(self, path, bytes)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<Sandbox> {
+        &self.0.linker
+    }
+
+    pub(crate) fn images(&self) -> Option<&Images> {
+        self.0.images.as_ref()
+    }
+}
+
+fn tick(engine: &EngineWeak) {
+    while let Some(engine) = engine.upgrade() {
+        engine.increment_epoch();
+        drop(engine);
+        thread::sleep(TICK);
+    }
+}
+
+/// The directory as an absolute path, created where it does not exist.
+fn private_directory(path: PathBuf) -> Result<PathBuf, HostError> {
+    let prepare = || {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
+        let absolute = path.canonicalize()?;
+        let mode = absolute.metadata()?.permissions().mode();
+        Ok((absolute, mode))
+    };
+    match prepare() {
+        Ok((absolute, mode)) if mode & 0o022 == 0 => Ok(absolute),
+        Ok(_) => Err(HostError::CacheNotPrivate(path)),
+        Err(source) => Err(HostError::Cache { path, source }),
+    }
+}
+
+/// An engine that draws instances from a pool or, where the address space is too small for one (some
+/// containers limit it), makes each anew.
+fn engine(cache: Option<&Path>) -> Result<Engine, String> {
+    let explain = |error: wasmtime::Error| format!("{error:#}");
+    let mut config = config();
+    if let Some(directory) = cache {
+        let mut settings = CacheConfig::new();
+        settings.with_directory(directory.join("compiled"));
+        config.cache(Some(Cache::new(settings).map_err(explain)?));
+    }
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    Engine::new(&config).or_else(|error| {
+        tracing::info!(
+            error = format!("{error:#}"),
+            "no pool of instances: each is made anew, at about three times the cost"
+        );
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Engine::new(&config).map_err(explain)
+    })
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        // Instructions are counted, so that a budget means the same on every machine.
+        .consume_fuel(true)
+        // And time is watched, for what takes long and counts as few instructions.
+        .epoch_interruption(true)
+        // Equal events give equal results on every processor.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // The contract is synchronous; the machinery for more costs 0.3 to 0.9 µs a call.
+        .concurrency_support(false)
+        // Guests are stripped; a trap is told by its kind and by what the guest wrote.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(INSTANCES)
+        .total_memories(INSTANCES)
+        .total_stacks(INSTANCES)
+        .total_core_instances(CORE_INSTANCES)
+        .total_tables(CORE_INSTANCES);
+    // Clearing in place pays only where the kernel says which pages were touched (Linux 6.7).
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(KEEP_RESIDENT);
+    }
+    pool
+}
+
+/// Everything that a plugin may import: Weir's own interface, and a WASI with nothing in it, which
+/// the standard libraries of most languages want.
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<Sandbox>> {
+    let mut linker = Linker::new(engine);
+    bindings::host::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox)?;
+    // The synchronous flavour blocks the thread, which a tokio runtime forbids.
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Ok(linker)
+}

@@ -1,0 +1,192 @@
+//! What a plugin may return: checked before anything else sees it.
+
+use std::collections::HashSet;
+
+use weir_event::{Event, Object};
+
+use crate::fault::Cause;
+use crate::limits::Limits;
+
+/// The outcomes of a transform: not too many, none too large, each with an id and kinds, no two with
+/// the same id (so that at most one keeps the id of the event that they are made of).
+pub(crate) fn check_events(events: &[Event], limits: &Limits) -> Result<(), Cause> {
+    if events.len() > limits.outcomes {
+        return Err(Cause::TooManyOutcomes {
+            count: events.len(),
+            limit: limits.outcomes,
+        });
+    }
+    let mut ids = HashSet::with_capacity(events.len());
+    for event in events {
+        let bytes = size(event);
+        if bytes > limits.outcome_bytes {
+            return Err(Cause::OutcomeTooLarge {
+                bytes,
+                limit: limits.outcome_bytes,
+            });
+        }
+        if event.id.is_empty() {
+            return Err(Cause::BadOutcome("it has no id".to_owned()));
+        }
+        if !ids.insert(event.id.as_str()) {
+            return Err(Cause::BadOutcome(format!(
+                "another one has the id `{}` as well; make ids from the id of the event",
+                event.id
+            )));
+        }
+        if objects(event).any(|object| object.kind.as_str().is_empty()) {
+            return Err(Cause::BadOutcome(format!(
+                "`{}` names an object without a kind",
+                event.id
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The slaves that were chosen, each once, in the order in which they were offered.
+pub(crate) fn chosen(choice: &[String], slaves: &[String]) -> Result<Vec<String>, Cause> {
+    let mut wanted: HashSet<&str> = choice.iter().map(String::as_str).collect();
+    let chosen = slaves
+        .iter()
+        .filter(|slave| wanted.remove(slave.as_str()))
+        .cloned()
+        .collect();
+    // Of several that are wrong, the one that was named first.
+    match choice.iter().find(|slave| wanted.contains(slave.as_str())) {
+        None => Ok(chosen),
+        Some(stranger) => Err(Cause::UnknownSlave(stranger.clone())),
+    }
+}
+
+fn objects(event: &Event) -> impl Iterator<Item = &Object> {
+    let targets = event.references.iter().map(|reference| &reference.target);
+    [&event.subject]
+        .into_iter()
+        .chain(&event.previous)
+        .chain(targets)
+}
+
+/// All texts of an event and its body, in bytes.
+fn size(event: &Event) -> usize {
+    let option = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let object = |object: &Object| {
+        object.kind.as_str().len()
+            + option(&object.workspace)
+            + option(&object.name)
+            + option(&object.id)
+    };
+    let roles = event
+        .references
+        .iter()
+        .map(|reference| reference.role.len());
+    let properties = event
+        .properties
+        .iter()
+        .map(|property| property.name.len() + property.value.len());
+    let attributes = event
+        .attributes
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    let body = event
+        .body
+        .as_ref()
+        .map_or(0, |body| body.content_type.len() + body.data.len());
+    event.id.len()
+        + event.source.len()
+        + event.time.len()
+        + objects(event).map(object).sum::<usize>()
+        + roles.sum::<usize>()
+        + properties.sum::<usize>()
+        + attributes.sum::<usize>()
+        + body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use weir_event::{Action, Body, Kind};
+
+    fn event(id: &str, body: usize) -> Event {
+        Event {
+            id: id.to_owned(),
+            source: String::new(),
+            time: String::new(),
+            sequence: None,
+            action: Action::Added,
+            subject: Object::of(Kind::Layer),
+            previous: None,
+            references: Vec::new(),
+            properties: Vec::new(),
+            attributes: Vec::new(),
+            body: Some(Body {
+                content_type: String::new(),
+                data: vec![0; body].into(),
+            }),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn outcomes_that_pass_keep_every_rule(
+            made in prop::collection::vec(("[ab]{0,2}", 0_usize..40, any::<bool>()), 0..8),
+            outcomes in 0_usize..8,
+            outcome_bytes in 0_usize..40,
+        ) {
+            let limits = Limits { outcomes, outcome_bytes, ..Limits::default() };
+            let events: Vec<Event> = made
+                .iter()
+                .map(|(id, body, has_kind)| {
+                    let mut event = event(id, *body);
+                    if !has_kind {
+                        event.subject.kind = Kind::Other(String::new());
+                    }
+                    event
+                })
+                .collect();
+            let ids: HashSet<&str> = events.iter().map(|event| event.id.as_str()).collect();
+            let keeps = [
+                events.len() <= outcomes,
+                events.iter().all(|event| size(event) <= outcome_bytes),
+                !ids.contains(""),
+                ids.len() == events.len(),
+                made.iter().all(|(_, _, has_kind)| *has_kind),
+            ];
+            let passed = check_events(&events, &limits).is_ok();
+            prop_assert_eq!(passed, keeps.into_iter().all(|kept| kept), "{:?}", keeps);
+        }
+
+        #[test]
+        fn a_choice_is_a_part_of_the_slaves_in_their_order(
+            slaves in prop::collection::hash_set("[a-f]", 0..6),
+            choice in prop::collection::vec("[a-f]", 0..8),
+        ) {
+            let slaves: Vec<String> = slaves.into_iter().collect();
+            match chosen(&choice, &slaves) {
+                Ok(chosen) => {
+                    let expected: Vec<String> =
+                        slaves.iter().filter(|slave| choice.contains(slave)).cloned().collect();
+                    prop_assert_eq!(chosen, expected);
+                }
+                Err(Cause::UnknownSlave(stranger)) => {
+                    prop_assert!(!slaves.contains(&stranger));
+                    prop_assert!(choice.contains(&stranger));
+                }
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
+    }
+
+    #[test]
+    fn every_part_of_an_event_counts() {
+        let mut event = event("id", 10);
+        assert_eq!(size(&event), 2 + 5 + 10);
+        event.attributes.push(("ab".to_owned(), "cde".to_owned()));
+        event.previous = Some(Object {
+            name: Some("name".to_owned()),
+            ..Object::of(Kind::Layer)
+        });
+        assert_eq!(size(&event), 2 + 5 + 10 + 5 + 9);
+    }
+}

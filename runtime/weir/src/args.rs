@@ -1,0 +1,89 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Weir decides what flows on between GeoServers, where to, and how much: it takes catalog events
+/// from the bus, runs them through WebAssembly plugins, and hands them to each slave as that slave
+/// needs them.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 all went well; 1 something failed while it ran; 2 the command line is wrong;
+3 the configuration, or a plugin in it, is wrong.
+
+Logs go to standard error; RUST_LOG chooses how much (`RUST_LOG=weir=debug` shows why each
+event was dropped).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the pipelines of a configuration
+    ///
+    /// Follows changes: edit the file, or put a new plugin in place of an old one, and Weir takes it
+    /// over between two events. SIGHUP has it look at once, SIGTERM and SIGINT stop it.
+    Run(RunArgs),
+    /// Check a configuration: the file, every plugin with its settings, the broker
+    Check(CheckArgs),
+    /// The main job with recorded events on the embedded bus; needs nothing installed
+    Demo(DemoArgs),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "weir.toml", env = "WEIR_CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Write logs as JSON, one object a line
+    #[arg(long)]
+    pub(crate) log_json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "weir.toml", env = "WEIR_CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Leave the broker out
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print the JSON schema of the configuration, for editors, and do nothing else
+    #[arg(long)]
+    pub(crate) schema: bool,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Where the plugins are
+    #[arg(long, value_name = "DIR", default_value = "target/wasm32-wasip2/plugin")]
+    pub(crate) plugins: PathBuf,
+    /// Where the demo puts its configuration and what the slaves got
+    #[arg(long, value_name = "DIR", default_value = "weir-demo")]
+    pub(crate) directory: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Say what a component is: its world and version, imports, size, SHA-256, and what is wrong
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// The component
+    pub(crate) file: PathBuf,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,106 @@
+//! `weir check`: everything that can be known before anything starts.
+
+use std::io::Write as _;
+
+use serde_json::json;
+use thiserror::Error;
+use weir_bus::Bus;
+use weir_pipeline::assembly::Plugins;
+use weir_pipeline::file::Problems;
+use weir_pipeline::plan::{BusPlan, Plan, SCHEMA};
+
+use crate::args::CheckArgs;
+use crate::config::Config;
+use crate::ends::bus_address;
+use crate::supervisor::{chains, host};
+
+/// What was looked at is not fit for use; the reasons are told already, or in the text.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct Unfit(pub(crate) String);
+
+pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
+    if args.schema {
+        std::io::stdout().write_all(SCHEMA.as_bytes())?;
+        return Ok(());
+    }
+    let result = look(&args).await;
+    if args.json {
+        let (problems, summary) = match &result {
+            Ok(summary) => (Vec::new(), Some(summary.clone())),
+            Err(error) => (problems(error), None),
+        };
+        let report = json!({ "ok": result.is_ok(), "problems": problems, "summary": summary });
+        writeln!(std::io::stdout(), "{report:#}")?;
+        return result.map(drop).map_err(|_| Unfit("see the problems above".to_owned()).into());
+    }
+    writeln!(std::io::stdout(), "{}", result?)?;
+    Ok(())
+}
+
+fn problems(error: &anyhow::Error) -> Vec<serde_json::Value> {
+    match error.downcast_ref::<Problems>() {
+        Some(found) => found
+            .problems
+            .iter()
+            .map(|problem| {
+                json!({
+                    "file": found.path,
+                    "line": problem.line,
+                    "column": problem.column,
+                    "message": problem.message,
+                    "hint": problem.hint,
+                })
+            })
+            .collect(),
+        None => vec![json!({ "message": format!("{error:#}") })],
+    }
+}
+
+/// Checks one thing after the other, each whole, and says what would run.
+async fn look(args: &CheckArgs) -> anyhow::Result<String> {
+    let plan = Config::read(&args.config)?.plan()?;
+    let host = host(&plan)?;
+    let (plugins, mut errors) = Plugins::read(&host, &plan.plugins);
+    let mut told: Vec<String> = errors.drain(..).map(|error| error.to_string()).collect();
+    if let Err(more) = chains(&plugins, &plan, |_| true).await {
+        told.push(more.to_string());
+    }
+    if !told.is_empty() {
+        return Err(Unfit(told.join("\n")).into());
+    }
+    let bus = match (&plan.bus, args.offline) {
+        (BusPlan::Embedded(_), _) => "embedded bus",
+        (BusPlan::RabbitMq(_), true) => "RabbitMQ (not tried)",
+        (BusPlan::RabbitMq(_), false) => {
+            preflight(&plan).await?;
+            "RabbitMQ"
+        }
+    };
+    Ok(summary(&plan, &plugins, bus))
+}
+
+async fn preflight(plan: &Plan) -> anyhow::Result<()> {
+    let bus = Bus::open(&bus_address(&plan.bus)?).await?;
+    let slaves: Vec<&str> = plan.slaves.iter().map(|slave| slave.name.as_str()).collect();
+    let mismatches = bus.preflight(&slaves).await?;
+    if mismatches.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
+    Err(Unfit(lines.join("\n")).into())
+}
+
+fn summary(plan: &Plan, plugins: &Plugins, bus: &str) -> String {
+    let mut lines = vec![format!("the configuration is right; it would run on: {bus}")];
+    for (plugin_plan, plugin) in plugins.iter() {
+        let (name, world, digest) = (&plugin_plan.name, plugin.world().as_str(), plugin.digest());
+        lines.push(format!("  plugin {name}: {world}, {digest:.12}"));
+    }
+    for id in plan.pipelines() {
+        let stages: Vec<&str> = plan.stages(&id).map(|stage| stage.plugin.as_str()).collect();
+        let stages = if stages.is_empty() { "no stages".to_owned() } else { stages.join(" -> ") };
+        lines.push(format!("  {id}: {stages}"));
+    }
+    lines.join("\n")
+}

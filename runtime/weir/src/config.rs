@@ -1,0 +1,55 @@
+//! The configuration file, and the surroundings that it may name.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use weir_pipeline::file::Surroundings;
+use weir_pipeline::plan::Plan;
+
+/// A configuration file and what was last read from it.
+pub(crate) struct Config {
+    path: PathBuf,
+    text: String,
+}
+
+impl Config {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self { path: path.to_owned(), text: read(path)? })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
+        Ok(Plan::read(&self.path, &self.text, &Process)?)
+    }
+
+    /// Reads the file again; gives its plan if the text is another one, or if `force` says so. A
+    /// text that failed is not looked at again until it changes.
+    pub(crate) fn changed(&mut self, force: bool) -> anyhow::Result<Option<Plan>> {
+        let text = read(&self.path)?;
+        if text == self.text && !force {
+            return Ok(None);
+        }
+        self.text = text;
+        self.plan().map(Some)
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The environment and the files of this process.
+struct Process;
+
+impl Surroundings for Process {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,100 @@
+//! Weir: catalog events of GeoServer clusters, through WebAssembly plugins.
+//!
+//! The binary wires the crates together: it alone reads the command line and the environment, sets
+//! up logs, hears signals, and exits.
+
+mod args;
+mod check;
+mod config;
+mod demo;
+mod ends;
+mod inspect;
+mod report;
+mod signals;
+mod supervisor;
+mod watcher;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+use weir_pipeline::file::Problems;
+
+use args::{Args, Command, PluginCommand, RunArgs};
+use check::Unfit;
+use config::Config;
+use report::Reports;
+use signals::Signals;
+use supervisor::Supervisor;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let result = runtime.block_on(async {
+        match args.command {
+            Command::Run(args) => run(args).await,
+            Command::Check(args) => check::check(args).await,
+            Command::Demo(args) => demo::demo(args).await,
+            Command::Plugin(PluginCommand::Inspect(args)) => inspect::inspect(&args),
+        }
+    });
+    // A reader of standard input sits in a thread that nothing interrupts.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<()> {
+    log(args.log_json, "info");
+    let mut signals = Signals::new()?;
+    let reports = Arc::new(Reports::default());
+    let observers = Arc::clone(&reports);
+    let start = Supervisor::start(
+        Config::read(&args.config)?,
+        Arc::new(move |id: &_| observers.of(id)),
+    );
+    let supervisor = tokio::select! {
+        supervisor = start => supervisor?,
+        () = signals.stop() => {
+            info!("stopped before it was running");
+            return Ok(());
+        }
+    };
+    let result = supervisor.run(signals, std::future::pending()).await;
+    for (pipeline, counts) in reports.counts() {
+        info!(pipeline, "{counts}");
+        for ((by, reason), count) in counts.dropped {
+            info!(pipeline, count, by, reason, "dropped");
+        }
+    }
+    result
+}
+
+/// Logs to standard error, so that standard output is free for what a pipeline or command writes.
+fn log(json: bool, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        logs.json().init();
+    } else {
+        logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut stderr = std::io::stderr().lock();
+    // Nobody is left to tell if this fails.
+    drop(match error.downcast_ref::<Problems>() {
+        Some(problems) => write!(stderr, "{problems}"),
+        None => writeln!(stderr, "weir: {error:#}"),
+    });
+    if error.is::<Problems>() || error.is::<Unfit>() { ExitCode::from(3) } else { ExitCode::from(1) }
+}

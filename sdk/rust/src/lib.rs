@@ -1,0 +1,233 @@
+//! Write a plugin for Weir in Rust.
+//!
+//! A plugin is a type that serde reads from the settings of its stage, and one function over an
+//! event. This one drops what a user called `importer` has changed (or whoever the settings name):
+//!
+//! ```
+//! use serde::Deserialize;
+//! use weir_plugin::{Event, Failure, Filter, Verdict};
+//!
+//! #[derive(Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct NotBy {
+//!     author: String,
+//! }
+//!
+//! impl Filter for NotBy {
+//!     fn filter(&self, event: &Event) -> Result<Verdict, Failure> {
+//!         match event.attribute("authid") {
+//!             Some(author) if author == self.author => Ok(Verdict::Drop(format!("by {author}"))),
+//!             _ => Ok(Verdict::Keep),
+//!         }
+//!     }
+//! }
+//!
+//! weir_plugin::filter!(NotBy);
+//! # fn main() {}
+//! ```
+//!
+//! Built with `cargo build --release --target wasm32-wasip2` as a `cdylib`, it is a component that
+//! Weir runs. [`Filter`], [`Transform`] and [`Router`] are the three kinds of plugin; each has a
+//! macro of the same name that exports it.
+//!
+//! Settings that need more than their types to be right say so with serde's
+//! `#[serde(try_from = "…")]`: see the plugins in Weir's repository. A test makes a plugin with
+//! [`from_settings`] and calls it: no host is needed.
+
+#[doc(hidden)]
+pub mod bindings;
+mod event;
+mod pattern;
+pub mod testing;
+
+use std::sync::OnceLock;
+
+use serde::de::DeserializeOwned;
+
+pub use bindings::filter::exports::weir::plugin::filtering::Verdict;
+pub use bindings::filter::weir::plugin::catalog::{
+    Action, Body, Event, Failure, Object, Property, Reference,
+};
+pub use bindings::filter::weir::plugin::host::Level;
+pub use pattern::Pattern;
+
+/// A plugin that says of an event whether it goes on. Export it with [`filter!`].
+pub trait Filter: DeserializeOwned + Send + Sync + 'static {
+    /// # Errors
+    ///
+    /// [`Failure`] says whether the event is worth another try.
+    fn filter(&self, event: &Event) -> Result<Verdict, Failure>;
+}
+
+/// A plugin that turns an event into none, one or many. Export it with [`transform!`].
+pub trait Transform: DeserializeOwned + Send + Sync + 'static {
+    /// The events that take the place of this one, in the order in which they go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] says whether the event is worth another try.
+    fn transform(&self, event: Event) -> Result<Vec<Event>, Failure>;
+}
+
+/// A plugin that chooses the slaves that an event goes to. Export it with [`router!`].
+pub trait Router: DeserializeOwned + Send + Sync + 'static {
+    /// The names, out of `slaves` (all that are attached), that the event goes to.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] says whether the event is worth another try.
+    fn route(&self, event: &Event, slaves: Vec<String>) -> Result<Vec<String>, Failure>;
+}
+
+/// Makes a plugin from the settings of its stage, as Weir does it.
+///
+/// # Errors
+///
+/// What is wrong with the settings, for whoever wrote them.
+pub fn from_settings<P: DeserializeOwned>(settings: &str) -> Result<P, String> {
+    // By way of a value, because the line and the column that an error would carry otherwise are
+    // those of the JSON, which nobody wrote.
+    let settings: serde_json::Value =
+        serde_json::from_str(settings).map_err(|error| format!("settings are no JSON: {error}"))?;
+    serde_json::from_value(settings).map_err(|error| error.to_string())
+}
+
+/// Writes a line to Weir's log. In a native test there is no log, and the line goes nowhere.
+pub fn log(level: Level, message: &str) {
+    #[cfg(target_family = "wasm")]
+    bindings::filter::weir::plugin::host::log(level, message);
+    #[cfg(not(target_family = "wasm"))]
+    let _: (Level, &str) = (level, message);
+}
+
+/// Exports a type that implements [`Filter`] as a component of the world `filter`.
+#[macro_export]
+macro_rules! filter {
+    ($plugin:ty) => {
+        const _: () = {
+            use bindings::exports::weir::plugin::filtering::Guest;
+            use $crate::bindings::filter as bindings;
+
+            static STAGE: $crate::Stage<$plugin> = $crate::Stage::empty();
+
+            struct Component;
+
+            impl Guest for Component {
+                fn configure(settings: String) -> Result<(), String> {
+                    STAGE.configure(&settings)
+                }
+
+                fn filter(event: $crate::Event) -> Result<$crate::Verdict, $crate::Failure> {
+                    $crate::Filter::filter(STAGE.plugin()?, &event)
+                }
+            }
+
+            // A native linker would choke on the names that a component exports. There, a test is
+            // what calls the plugin, and this is what says so to the compiler.
+            #[cfg(target_family = "wasm")]
+            bindings::export_filter! { Component with_types_in bindings }
+            #[cfg(not(target_family = "wasm"))]
+            const _: () = {
+                let _ = Component::configure;
+                let _ = Component::filter;
+            };
+        };
+    };
+}
+
+/// Exports a type that implements [`Transform`] as a component of the world `transform`.
+#[macro_export]
+macro_rules! transform {
+    ($plugin:ty) => {
+        const _: () = {
+            use bindings::exports::weir::plugin::transforming::Guest;
+            use $crate::bindings::transform as bindings;
+
+            static STAGE: $crate::Stage<$plugin> = $crate::Stage::empty();
+
+            struct Component;
+
+            impl Guest for Component {
+                fn configure(settings: String) -> Result<(), String> {
+                    STAGE.configure(&settings)
+                }
+
+                fn transform(
+                    event: $crate::Event,
+                ) -> Result<::std::vec::Vec<$crate::Event>, $crate::Failure> {
+                    $crate::Transform::transform(STAGE.plugin()?, event)
+                }
+            }
+
+            // A native linker would choke on the names that a component exports. There, a test is
+            // what calls the plugin, and this is what says so to the compiler.
+            #[cfg(target_family = "wasm")]
+            bindings::export_transform! { Component with_types_in bindings }
+            #[cfg(not(target_family = "wasm"))]
+            const _: () = {
+                let _ = Component::configure;
+                let _ = Component::transform;
+            };
+        };
+    };
+}
+
+/// Exports a type that implements [`Router`] as a component of the world `router`.
+#[macro_export]
+macro_rules! router {
+    ($plugin:ty) => {
+        const _: () = {
+            use bindings::exports::weir::plugin::routing::Guest;
+            use $crate::bindings::router as bindings;
+
+            static STAGE: $crate::Stage<$plugin> = $crate::Stage::empty();
+
+            struct Component;
+
+            impl Guest for Component {
+                fn configure(settings: String) -> Result<(), String> {
+                    STAGE.configure(&settings)
+                }
+
+                fn route(
+                    event: $crate::Event,
+                    slaves: ::std::vec::Vec<String>,
+                ) -> Result<::std::vec::Vec<String>, $crate::Failure> {
+                    $crate::Router::route(STAGE.plugin()?, &event, slaves)
+                }
+            }
+
+            // A native linker would choke on the names that a component exports. There, a test is
+            // what calls the plugin, and this is what says so to the compiler.
+            #[cfg(target_family = "wasm")]
+            bindings::export_router! { Component with_types_in bindings }
+            #[cfg(not(target_family = "wasm"))]
+            const _: () = {
+                let _ = Component::configure;
+                let _ = Component::route;
+            };
+        };
+    };
+}
+
+/// The one plugin of a component: `configure` makes it, every event reads it.
+#[doc(hidden)]
+pub struct Stage<P>(OnceLock<P>);
+
+impl<P: DeserializeOwned> Stage<P> {
+    pub const fn empty() -> Self {
+        Self(OnceLock::new())
+    }
+
+    pub fn configure(&self, settings: &str) -> Result<(), String> {
+        self.0
+            .set(from_settings(settings)?)
+            .map_err(|_| "configure was called twice".to_owned())
+    }
+
+    pub fn plugin(&self) -> Result<&P, Failure> {
+        self.0
+            .get()
+            .ok_or_else(|| Failure::Reject("configure was not called".to_owned()))
+    }
+}
