@@ -1,1 +1,47 @@
-fn main() {}
+//! What Weir costs, side by side with what it is compared to, in one run: a table for people, and
+//! the same as JSON in `target/bench.json`.
+//!
+//! Not criterion: half of the figures are about whole processes and a broker, and all of them belong
+//! in one table with one way of sampling. A figure is the median of its samples; the lowest stands
+//! beside it, since machines are shared.
+
+#![expect(clippy::print_stdout, reason = "tables are what this program is for")]
+
+mod cost;
+mod events;
+mod relay;
+mod report;
+mod start;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use report::Report;
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, command, url, queue, exchange] = args.as_slice()
+        && command == "bare-relay"
+    {
+        return runtime.block_on(relay::bare(url, queue, exchange));
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").canonicalize()?;
+    let plugins = target.join("wasm32-wasip2/plugin");
+    let mut report = Report::default();
+    runtime.block_on(async {
+        cost::measure(&plugins, &mut report).await.context("the cost of plugins")?;
+        start::measure(&target, &plugins, &mut report).await.context("the start")?;
+        match std::env::var("WEIR_TEST_AMQP_URL") {
+            Ok(url) => relay::measure(&url, &target, &plugins, &mut report).await.context("relays"),
+            Err(_) => {
+                println!("skipped: relays need WEIR_TEST_AMQP_URL; `make bench` starts a RabbitMQ");
+                Ok(())
+            }
+        }
+    })?;
+    let path = target.join("bench.json");
+    std::fs::write(&path, report.json())?;
+    println!("\nThe same as JSON: {}", path.display());
+    Ok(())
+}

@@ -6,7 +6,7 @@ use weir_plugin::{Action, Event, Failure, Filter, Verdict};
 /// What to drop.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Settings")]
-struct DropKinds {
+pub struct DropKinds {
     kinds: Vec<String>,
     /// All of them where the settings name none.
     actions: Vec<Action>,

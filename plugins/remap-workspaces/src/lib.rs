@@ -31,7 +31,7 @@ const ALWAYS_GLOBAL: [&str; 6] = [
 /// What becomes of workspaces, of the URIs of their namespaces, and of the ids of what they hold.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Settings")]
-struct RemapWorkspaces {
+pub struct RemapWorkspaces {
     /// From source to target.
     workspaces: BTreeMap<String, String>,
     /// What stands before and after the name of every workspace that is not in `workspaces`.

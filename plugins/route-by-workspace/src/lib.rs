@@ -6,7 +6,7 @@ use weir_plugin::{Event, Failure, Pattern, Router};
 /// Which workspaces go to which slaves.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Settings")]
-struct RouteByWorkspace {
+pub struct RouteByWorkspace {
     routes: Vec<Route>,
     /// `None`: all that are attached.
     otherwise: Option<Vec<String>>,

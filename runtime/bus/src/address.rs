@@ -75,7 +75,12 @@ impl FromStr for AmqpUrl {
 
 impl fmt::Display for AmqpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AMQPUri { scheme, authority, vhost, .. } = &self.0;
+        let AMQPUri {
+            scheme,
+            authority,
+            vhost,
+            ..
+        } = &self.0;
         write!(
             f,
             "{scheme}://{}:…@{}:{}/{}",
@@ -111,7 +116,11 @@ mod tests {
         let address: Address = "amqp://weir:hunter2@broker:5673/geo".parse().unwrap();
         assert_eq!(address.to_string(), "amqp://weir:…@broker:5673/geo");
         assert!(!format!("{address:?}").contains("hunter2"));
-        for wrong in ["amqp://weir:hunter2@bro ker", "http://weir:hunter2@broker", "amqp://weir:hunter2@[::1]/"] {
+        for wrong in [
+            "amqp://weir:hunter2@bro ker",
+            "http://weir:hunter2@broker",
+            "amqp://weir:hunter2@[::1]/",
+        ] {
             let error = wrong.parse::<Address>().unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
@@ -121,7 +130,11 @@ mod tests {
     fn what_is_left_out_is_filled_in() {
         for text in ["amqp://broker", "amqp://broker/", "amqp://broker:5672/%2f"] {
             let AmqpUrl(uri) = text.parse().unwrap();
-            assert_eq!((uri.vhost.as_str(), uri.authority.port), ("/", 5672), "{text}");
+            assert_eq!(
+                (uri.vhost.as_str(), uri.authority.port),
+                ("/", 5672),
+                "{text}"
+            );
             assert_eq!(uri.query.heartbeat, Some(HEARTBEAT_SECONDS));
         }
         let AmqpUrl(uri) = "amqps://broker?heartbeat=3".parse().unwrap();
@@ -130,8 +143,14 @@ mod tests {
 
     #[test]
     fn a_directory_is_an_embedded_bus() {
-        assert_eq!("embedded:./data".parse(), Ok(Address::Embedded("./data".into())));
-        assert_eq!("embedded:".parse::<Address>(), Err(AddressError::NoDirectory));
+        assert_eq!(
+            "embedded:./data".parse(),
+            Ok(Address::Embedded("./data".into()))
+        );
+        assert_eq!(
+            "embedded:".parse::<Address>(),
+            Err(AddressError::NoDirectory)
+        );
         assert_eq!("./data".parse::<Address>(), Err(AddressError::Scheme));
     }
 }

@@ -60,7 +60,8 @@ impl Broker {
     ) -> Result<(), BusError> {
         let mut queue = Queue::slave(slave);
         queue.bindings = bindings(subscriptions);
-        self.insist(async |channel| topology::declare_queue(channel, &queue).await).await
+        self.insist(async |channel| topology::declare_queue(channel, &queue).await)
+            .await
     }
 
     pub(crate) async fn detach(
@@ -70,7 +71,8 @@ impl Broker {
     ) -> Result<(), BusError> {
         let queue = Queue::slave(slave);
         let bindings = bindings(subscriptions);
-        self.insist(async |channel| topology::unbind(channel, &queue, &bindings).await).await
+        self.insist(async |channel| topology::unbind(channel, &queue, &bindings).await)
+            .await
     }
 
     /// Works on a fresh channel, again and again until that does not fail for want of a broker.
@@ -119,7 +121,10 @@ impl Broker {
             mismatches.extend(topology::check_exchange(channel, &Exchange::weir(exchange)).await?);
         }
         let queues = [Queue::log(), Queue::dead()];
-        for queue in queues.into_iter().chain(slaves.iter().map(|slave| Queue::slave(slave))) {
+        for queue in queues
+            .into_iter()
+            .chain(slaves.iter().map(|slave| Queue::slave(slave)))
+        {
             let channel = self.consuming.first_channel().await?;
             mismatches.extend(topology::check_queue(channel, &queue).await?);
         }

@@ -113,7 +113,13 @@ impl Store {
         subscriptions: &[Subscription],
     ) -> Result<(), BusError> {
         let (queue, subscriptions) = (slave_queue(slave), subscriptions.to_vec());
-        self.0.ask(|reply| Command::Attach { queue, subscriptions, reply }).await
+        self.0
+            .ask(|reply| Command::Attach {
+                queue,
+                subscriptions,
+                reply,
+            })
+            .await
     }
 
     pub(crate) async fn detach(
@@ -122,7 +128,13 @@ impl Store {
         subscriptions: &[Subscription],
     ) -> Result<(), BusError> {
         let (queue, subscriptions) = (slave_queue(slave), subscriptions.to_vec());
-        self.0.ask(|reply| Command::Detach { queue, subscriptions, reply }).await
+        self.0
+            .ask(|reply| Command::Detach {
+                queue,
+                subscriptions,
+                reply,
+            })
+            .await
     }
 
     pub(crate) fn consumer(&self, source: &Source, prefetch: u16) -> Consumer {
@@ -184,4 +196,52 @@ fn slave_queue(name: &str) -> String {
 
 fn gone() -> BusError {
     BusError::Store("its writer has ended; start anew".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_event::Message;
+
+    #[tokio::test]
+    async fn the_log_forgets_the_oldest_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open_with_log(directory.path(), 10_000).unwrap();
+        let mut publisher = store.publisher(Target::Events);
+        for number in 0..100_u32 {
+            let payload = number.to_le_bytes().repeat(100).into();
+            publisher
+                .publish(Message {
+                    payload,
+                    ..Message::default()
+                })
+                .await;
+        }
+        for _ in 0..100 {
+            publisher.confirmed().await.result.unwrap();
+        }
+        let log = tables::read_log(&store.0.database).unwrap();
+        let kept: Vec<u64> = log.iter().map(|(sequence, _)| *sequence).collect();
+        let bytes: usize = log.iter().map(|(_, message)| message.payload.len()).sum();
+        assert!(bytes <= 10_000 && bytes > 5_000, "{bytes}");
+        assert_eq!(kept, (101 - kept.len() as u64..=100).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn closing_in_peace_does_not_count_as_a_delivery() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        store.attach("eu", &["#".parse().unwrap()]).await.unwrap();
+        let mut publisher = store.publisher(Target::Events);
+        publisher.publish(Message::default()).await;
+        publisher.confirmed().await.result.unwrap();
+        for _ in 0..crate::DELIVERY_LIMIT * 2 {
+            let mut consumer = store.consumer(&Source::Slave("eu".to_owned()), 1);
+            assert!(matches!(
+                consumer.next().await,
+                Ok(crate::Received::Delivery { .. })
+            ));
+            consumer.close().await;
+        }
+    }
 }

@@ -19,7 +19,9 @@ pub enum BusError {
     #[error("`{0}` is longer than the 255 bytes that AMQP allows for a name or a key; shorten it")]
     Name(String),
     /// The broker refuses; the user of the bus URL lacks a permission.
-    #[error("the broker refuses: {0}; give the user of the bus URL the permissions to configure, write and read `weir.*`")]
+    #[error(
+        "the broker refuses: {0}; give the user of the bus URL the permissions to configure, write and read `weir.*`"
+    )]
     Refused(String),
     /// Another process has the embedded bus.
     #[error("the embedded bus in {} is in use by {owner}; stop it, or give this one another directory", .directory.display())]

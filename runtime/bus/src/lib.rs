@@ -54,9 +54,14 @@ enum Kind {
 pub enum State {
     Connected,
     /// The broker is short of memory or disk and takes no messages; what is queued still comes.
-    Blocked { reason: String },
+    Blocked {
+        reason: String,
+    },
     /// There is no connection; Weir keeps trying.
-    Disconnected { since: std::time::SystemTime, error: String },
+    Disconnected {
+        since: std::time::SystemTime,
+        error: String,
+    },
 }
 
 impl Bus {
@@ -70,7 +75,11 @@ impl Bus {
             Address::Embedded(directory) => {
                 let directory = directory.clone();
                 let store = tokio::task::spawn_blocking(move || embedded::Store::open(&directory));
-                Kind::Embedded(store.await.map_err(|error| BusError::Store(error.to_string()))??)
+                Kind::Embedded(
+                    store
+                        .await
+                        .map_err(|error| BusError::Store(error.to_string()))??,
+                )
             }
         }))
     }
@@ -86,7 +95,11 @@ impl Bus {
 
     /// Declares the queue of a slave, and has it take what any of the subscriptions matches, from
     /// now on. Needs what [`declare`](Self::declare) declares; waits until the broker is there.
-    pub async fn attach(&self, slave: &str, subscriptions: &[Subscription]) -> Result<(), BusError> {
+    pub async fn attach(
+        &self,
+        slave: &str,
+        subscriptions: &[Subscription],
+    ) -> Result<(), BusError> {
         match &self.0 {
             Kind::Amqp(broker) => broker.attach(slave, subscriptions).await,
             Kind::Embedded(store) => store.attach(slave, subscriptions).await,
@@ -94,7 +107,11 @@ impl Bus {
     }
 
     /// Ends the given subscriptions of a slave; what is queued stays.
-    pub async fn detach(&self, slave: &str, subscriptions: &[Subscription]) -> Result<(), BusError> {
+    pub async fn detach(
+        &self,
+        slave: &str,
+        subscriptions: &[Subscription],
+    ) -> Result<(), BusError> {
         match &self.0 {
             Kind::Amqp(broker) => broker.detach(slave, subscriptions).await,
             Kind::Embedded(store) => store.detach(slave, subscriptions).await,
@@ -149,12 +166,14 @@ impl Bus {
         keys: &[String],
         prefetch: u16,
     ) -> Consumer {
-        Consumer::amqp(amqp::foreign_consumer(address, master, exchange, keys, prefetch))
+        Consumer::amqp(amqp::foreign_consumer(
+            address, master, exchange, keys, prefetch,
+        ))
     }
 
     /// A publisher to a slave's own exchange, which is declared (durable, topic) where it is
     /// missing. If `mandatory`, a message that no queue takes is [`PublishError::Unroutable`];
-    /// otherwise it is gone.
+    /// otherwise it is gone. A mandatory message without an id is given one, to be known by.
     ///
     /// Opens a connection of its own, and so needs to be called in a tokio runtime.
     pub fn foreign_publisher(address: &AmqpUrl, exchange: &str, mandatory: bool) -> Publisher {

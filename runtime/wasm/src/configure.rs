@@ -31,7 +31,7 @@ const MESSAGE_BYTES: usize = 4096;
 /// Why there is no pre-initialised component.
 pub(crate) enum Obstacle {
     /// The component is not made for it; the reason says how.
-    Kept(String),
+    Unable(String),
     /// The plugin cannot be used with these settings at all.
     Stage(StageError),
 }
@@ -47,17 +47,17 @@ pub(crate) async fn pre_initialise<W: Entry>(
     match task::spawn_blocking(work).await {
         Ok(result) => result,
         // Wizer has cases that it meets with a panic; they are no worse than the others.
-        Err(panicked) => Err(Obstacle::Kept(panicked.to_string())),
+        Err(panicked) => Err(Obstacle::Unable(panicked.to_string())),
     }
 }
 
 async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Obstacle> {
-    let kept = |error: wasmtime::Error| Obstacle::Kept(format!("{error:#}"));
+    let unable = |error: wasmtime::Error| Obstacle::Unable(format!("{error:#}"));
     let wizer = Wizer::new();
     let (context, instrumented) = wizer
         .instrument_component(bench.plugin.bytes())
-        .map_err(kept)?;
-    let component = Component::new(bench.plugin.host().engine(), instrumented).map_err(kept)?;
+        .map_err(unable)?;
+    let component = Component::new(bench.plugin.host().engine(), instrumented).map_err(unable)?;
     let template = Template::<W>::new(bench, &component).map_err(Obstacle::Stage)?;
 
     let occasion = Occasion::configure(bench.plugin.digest(), settings);
@@ -80,7 +80,7 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Ob
         .map_err(Obstacle::Stage)?;
     if store.data().holds_resources() {
         // The guest's memory has their numbers in it, and a new instance would not have them.
-        return Err(Obstacle::Kept(
+        return Err(Obstacle::Unable(
             "it opened a stream while it took its settings: it printed something, for instance"
                 .to_owned(),
         ));
@@ -88,7 +88,7 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Ob
 
     // What runs from here on is Wizer's own code in the guest's memory, which grows by a page.
     store.data_mut().memory.lift_limit();
-    store.set_fuel(u64::MAX).map_err(kept)?;
+    store.set_fuel(u64::MAX).map_err(unable)?;
     let mut access = WasmtimeWizerComponent {
         store: &mut store,
         instance,
@@ -96,7 +96,7 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Ob
     wizer
         .snapshot_component(&context, &mut access)
         .await
-        .map_err(kept)
+        .map_err(unable)
 }
 
 /// The fuel that an instance has until it is ready for events.

@@ -214,7 +214,7 @@ impl<W: Entry> Slot<W> {
         }
         let (component, settings) = match pre_initialise::<W>(&bench, settings).await {
             Ok(image) => (bench.store_image(key, image).await, None),
-            Err(Obstacle::Kept(reason)) => {
+            Err(Obstacle::Unable(reason)) => {
                 tracing::info!(
                     stage = name,
                     plugin = plugin.name(),

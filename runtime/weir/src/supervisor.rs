@@ -161,13 +161,18 @@ impl Supervisor {
         let started = Instant::now();
         let mut plugins = self.plugins.clone();
         plugins.replace(&self.host, plugin)?;
-        let digest = |plugins: &Plugins| plugins.get(&plugin.name).map(weir_wasm::Plugin::digest);
-        let (Some(old), Some(new)) = (digest(&self.plugins), digest(&plugins)) else {
+        let (Some(old), Some(new)) = (self.plugins.get(&plugin.name), plugins.get(&plugin.name))
+        else {
             bail!("there is no plugin of that name in service");
         };
-        if old == new {
+        if old.digest() == new.digest() {
             return Ok(());
         }
+        if old.world() != new.world() {
+            let (old, new) = (old.world().as_str(), new.world().as_str());
+            bail!("{} is a {new}, and a {old} is in service", plugin.path.display());
+        }
+        let (from, to) = (format!("{:.12}", old.digest()), format!("{:.12}", new.digest()));
         let concerned = |id: &PipelineId| self.plan.stages(id).any(|stage| stage.plugin == plugin.name);
         for (id, chain) in chains(&plugins, &self.plan, concerned).await? {
             if let Some(running) = self.pipelines.get(&id) {
@@ -175,7 +180,6 @@ impl Supervisor {
             }
         }
         self.plugins = plugins;
-        let (from, to) = (format!("{old:.12}"), format!("{new:.12}"));
         info!(plugin = plugin.name, from, to, took = ?started.elapsed(), "swapped");
         Ok(())
     }

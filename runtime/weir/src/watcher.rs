@@ -46,7 +46,7 @@ impl Watcher {
                 return;
             }
             // A full channel tells the same already.
-            drop(sender.try_send(()));
+            sender.try_send(()).ok();
         })
         .context("cannot watch files")?;
         Ok(Self { watcher, changes, pending: false, directories: BTreeSet::new(), seen: BTreeMap::new() })

@@ -70,3 +70,39 @@ impl Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Action;
+    use crate::testing::{event, object, property, reference};
+
+    #[test]
+    fn every_object_is_seen_and_can_be_changed() {
+        let mut event = event(Action::Modified, object("layer", "a", "x"));
+        event.previous = Some(object("layer", "b", "x"));
+        event.references = vec![
+            reference("store", object("datastore", "c", "pg")),
+            reference("style", object("style", "", "line")),
+        ];
+        for object in event.objects_mut() {
+            object.workspace = object
+                .workspace
+                .as_ref()
+                .map(|name| format!("{name}{name}"));
+        }
+        let seen: Vec<_> = event.objects().map(|o| o.workspace.as_deref()).collect();
+        assert_eq!(seen, [Some("aa"), Some("bb"), Some("cc"), None]);
+        assert_eq!(event.workspaces().collect::<Vec<_>>(), ["aa", "bb"]);
+    }
+
+    #[test]
+    fn attributes_and_properties_are_found_by_name() {
+        let mut event = event(Action::Added, object("datastore", "a", "pg"));
+        event.attributes = vec![("authid".to_owned(), "anna".to_owned())];
+        event.properties = vec![property("connectionParameters.host", "db")];
+        assert_eq!(event.attribute("authid"), Some("anna"));
+        assert_eq!(event.attribute("auth"), None);
+        assert_eq!(event.property("connectionParameters.host"), Some("db"));
+        assert_eq!(event.property("host"), None);
+    }
+}

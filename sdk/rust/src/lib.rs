@@ -87,8 +87,8 @@ pub trait Router: DeserializeOwned + Send + Sync + 'static {
 pub fn from_settings<P: DeserializeOwned>(settings: &str) -> Result<P, String> {
     // By way of a value, because the line and the column that an error would carry otherwise are
     // those of the JSON, which nobody wrote.
-    let settings: serde_json::Value =
-        serde_json::from_str(settings).map_err(|error| format!("settings are no JSON: {error}"))?;
+    let settings: serde_json::Value = serde_json::from_str(settings)
+        .map_err(|error| format!("the settings are no JSON: {error}"))?;
     serde_json::from_value(settings).map_err(|error| error.to_string())
 }
 
@@ -229,5 +229,46 @@ impl<P: DeserializeOwned> Stage<P> {
         self.0
             .get()
             .ok_or_else(|| Failure::Reject("configure was not called".to_owned()))
+    }
+}
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::{Failure, Stage, from_settings};
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Plugin {
+        author: String,
+    }
+
+    #[test]
+    fn errors_speak_of_the_settings_and_not_of_json() {
+        let refused = |settings| from_settings::<Plugin>(settings).unwrap_err();
+        assert_eq!(refused("{}"), "missing field `author`");
+        assert_eq!(
+            refused(r#"{"author": "a", "autor": "b"}"#),
+            "unknown field `autor`, expected `author`"
+        );
+        assert!(refused(r#"{"author": 1}"#).ends_with("expected a string"));
+        assert!(refused("{").starts_with("the settings are no JSON: "));
+    }
+
+    #[test]
+    fn a_stage_is_configured_once_and_before_any_event() {
+        let stage: Stage<Plugin> = Stage::empty();
+        assert!(matches!(stage.plugin(), Err(Failure::Reject(_))));
+        stage.configure("{}").unwrap_err();
+        stage.configure(r#"{"author": "a"}"#).unwrap();
+        assert_eq!(stage.plugin().unwrap().author, "a");
+        stage.configure(r#"{"author": "b"}"#).unwrap_err();
+        assert_eq!(stage.plugin().unwrap().author, "a");
     }
 }

@@ -86,8 +86,14 @@ impl Ledger {
     /// Adds a message, and returns its ticket.
     pub(super) fn sent(&mut self, identity: Option<Identity>, size: usize) -> u64 {
         let sent = Instant::now();
-        let entry =
-            Entry { identity, size, sent, returned: false, confirmed: None, result: None };
+        let entry = Entry {
+            identity,
+            size,
+            sent,
+            returned: false,
+            confirmed: None,
+            result: None,
+        };
         self.entries.push_back(entry);
         self.open += 1;
         self.open_bytes += size;
@@ -101,8 +107,14 @@ impl Ledger {
         if let Some(identity) = confirm.returned {
             self.returned(&identity)?;
         }
-        let Some(entry) = self.entry(ticket) else { return Ok(()) };
-        entry.confirmed = Some(if confirm.ack { Confirmed::Accepted } else { Confirmed::Refused });
+        let Some(entry) = self.entry(ticket) else {
+            return Ok(());
+        };
+        entry.confirmed = Some(if confirm.ack {
+            Confirmed::Accepted
+        } else {
+            Confirmed::Refused
+        });
         let own = entry.returned;
         self.unconfirmed -= 1;
         if own {
@@ -122,7 +134,9 @@ impl Ledger {
             .iter_mut()
             .enumerate()
             .find(|(_, entry)| {
-                entry.result.is_none() && !entry.returned && entry.identity.as_ref() == Some(identity)
+                entry.result.is_none()
+                    && !entry.returned
+                    && entry.identity.as_ref() == Some(identity)
             })
             .ok_or(Stray)?;
         entry.returned = true;
@@ -141,7 +155,10 @@ impl Ledger {
         }
         if all_confirmed || !self.with_nothing.is_empty() {
             let nothing = std::mem::take(&mut self.with_nothing);
-            for ticket in nothing.into_iter().chain(std::mem::take(&mut self.undecided)) {
+            for ticket in nothing
+                .into_iter()
+                .chain(std::mem::take(&mut self.undecided))
+            {
                 self.decide_confirmed(ticket);
             }
         }
@@ -171,7 +188,9 @@ impl Ledger {
     fn decide_confirmed(&mut self, ticket: u64) {
         let confirmed = self.entry(ticket).and_then(|entry| entry.confirmed);
         let result = if confirmed == Some(Confirmed::Refused) {
-            Err(PublishError::Refused("a queue is full, or could not keep it".to_owned()))
+            Err(PublishError::Refused(
+                "a queue is full, or could not keep it".to_owned(),
+            ))
         } else {
             Ok(())
         };
@@ -189,7 +208,9 @@ impl Ledger {
 
     /// The first verdict stands.
     fn decide(&mut self, ticket: u64, result: Result<(), PublishError>) {
-        let Some(entry) = self.entry(ticket).filter(|entry| entry.result.is_none()) else { return };
+        let Some(entry) = self.entry(ticket).filter(|entry| entry.result.is_none()) else {
+            return;
+        };
         entry.result = Some(result);
         let size = entry.size;
         self.open -= 1;
@@ -217,7 +238,10 @@ impl Ledger {
 
     /// When the oldest message without a verdict was sent.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.entries.iter().find(|entry| entry.result.is_none()).map(|entry| entry.sent)
+        self.entries
+            .iter()
+            .find(|entry| entry.result.is_none())
+            .map(|entry| entry.sent)
     }
 }
 
@@ -231,7 +255,10 @@ mod tests {
     }
 
     fn ack(returned: Option<usize>) -> Confirm {
-        Confirm { ack: true, returned: returned.map(identity) }
+        Confirm {
+            ack: true,
+            returned: returned.map(identity),
+        }
     }
 
     fn ledger(messages: usize) -> Ledger {
@@ -253,7 +280,11 @@ mod tests {
         let mut ledger = ledger(3);
         ledger.confirmed(1, ack(Some(2))).unwrap();
         ledger.drained();
-        assert_eq!(verdicts(&mut ledger), [], "1 may have been returned as well");
+        assert_eq!(
+            verdicts(&mut ledger),
+            [],
+            "1 may have been returned as well"
+        );
         ledger.confirmed(2, ack(None)).unwrap();
         ledger.drained();
         assert_eq!(verdicts(&mut ledger), [(1, true), (2, false)]);

@@ -103,7 +103,11 @@ impl Consumer {
                             self.delivered = tag;
                             let redelivered = delivery.redelivered;
                             let message = headers::message(delivery);
-                            Received::Delivery { tag, redelivered, message }
+                            Received::Delivery {
+                                tag,
+                                redelivered,
+                                message,
+                            }
                         }
                         // A stream that ends is a failure, too: the broker cancels a consumer
                         // whose queue is deleted or whose node goes down.
@@ -144,7 +148,11 @@ impl Consumer {
 
     pub(crate) async fn accept_through(&mut self, tag: u64) -> Result<(), BusError> {
         let Phase::Open(open) = &self.phase else {
-            tracing::debug!(queue = self.queue.name, tag, "accepted too late; it comes again");
+            tracing::debug!(
+                queue = self.queue.name,
+                tag,
+                "accepted too late; it comes again"
+            );
             return Ok(());
         };
         // To acknowledge a tag twice costs the channel.
@@ -165,7 +173,10 @@ impl Consumer {
         if let Phase::Open(open) = self.phase {
             let closed = tokio::time::timeout(CLOSE_TIMEOUT, open.channel.close(200, "OK".into()));
             if !matches!(closed.await, Ok(Ok(()))) {
-                tracing::debug!(queue = self.queue.name, "the channel was gone before it was closed");
+                tracing::debug!(
+                    queue = self.queue.name,
+                    "the channel was gone before it was closed"
+                );
             }
         }
     }
@@ -184,7 +195,11 @@ async fn open(
         topology::declare_queue(&channel, queue).await?;
     }
     // Each channel begins without a bound. On a quorum queue it is per consumer.
-    in_time(&what, channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
+    in_time(
+        &what,
+        channel.basic_qos(prefetch, BasicQosOptions { global: false }),
+    )
+    .await?;
     let consumed = channel.basic_consume(
         short(&queue.name)?,
         "".into(),
@@ -193,7 +208,10 @@ async fn open(
     );
     let deliveries = in_time(&what, consumed).await?;
     tracing::debug!(queue = queue.name, prefetch, "consuming");
-    Ok(Open { channel, deliveries })
+    Ok(Open {
+        channel,
+        deliveries,
+    })
 }
 
 impl fmt::Debug for Consumer {

@@ -44,11 +44,17 @@ fn difference(text: &str) -> String {
 
 /// True if the broker closed the channel over a message that is larger than it takes.
 pub(super) fn oversize(error: &lapin::Error) -> Option<usize> {
-    let ErrorKind::ProtocolError(protocol) = error.kind() else { return None };
+    let ErrorKind::ProtocolError(protocol) = error.kind() else {
+        return None;
+    };
     let text = protocol.get_message().to_string();
     let (_, rest) = text.split_once("message size ")?;
     let (size, rest) = rest.split_once(' ')?;
-    if rest.starts_with("is larger than") { size.parse().ok() } else { None }
+    if rest.starts_with("is larger than") {
+        size.parse().ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +81,9 @@ mod tests {
     fn an_oversize_message_is_known_by_its_size() {
         let told = "PRECONDITION_FAILED - message size 134217729 is larger than configured max size 134217728";
         assert_eq!(oversize(&error(told)), Some(134_217_729));
-        assert_eq!(oversize(&error("PRECONDITION_FAILED - unknown delivery tag 7")), None);
+        assert_eq!(
+            oversize(&error("PRECONDITION_FAILED - unknown delivery tag 7")),
+            None
+        );
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn properties(message: &Message) -> Result<BasicProperties, String> {
     let mut size = 0;
     let headers = field_table(&message.headers, &mut size)?;
     if size > MAX_HEADER_BYTES {
-        return Err(format!("its headers take {size} bytes, and {MAX_HEADER_BYTES} is the most"));
+        return Err(format!(
+            "its headers take {size} bytes, and {MAX_HEADER_BYTES} is the most"
+        ));
     }
     let mut properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
@@ -57,7 +59,10 @@ pub(super) fn short(what: &str, text: &str) -> Result<ShortString, String> {
 }
 
 fn table(table: &FieldTable) -> BTreeMap<String, HeaderValue> {
-    table.into_iter().map(|(name, value)| (name.to_string(), header(value))).collect()
+    table
+        .into_iter()
+        .map(|(name, value)| (name.to_string(), header(value)))
+        .collect()
 }
 
 /// A header that came. Kinds that Weir has no word for become the nearest that it has.
@@ -138,20 +143,37 @@ mod tests {
 
     #[test]
     fn what_there_is_no_word_for_becomes_the_nearest() {
-        let decimal = DecimalValue { scale: 2, value: 1250 };
-        assert_eq!(header(&AMQPValue::DecimalValue(decimal)), HeaderValue::Double(12.5));
-        assert_eq!(header(&AMQPValue::ShortShortUInt(200)), HeaderValue::Integer(200));
+        let decimal = DecimalValue {
+            scale: 2,
+            value: 1250,
+        };
+        assert_eq!(
+            header(&AMQPValue::DecimalValue(decimal)),
+            HeaderValue::Double(12.5)
+        );
+        assert_eq!(
+            header(&AMQPValue::ShortShortUInt(200)),
+            HeaderValue::Integer(200)
+        );
         let text = AMQPValue::LongString(LongString::from(vec![0xff, 0x00]));
-        assert_eq!(header(&text), HeaderValue::Bytes(Bytes::from_static(&[0xff, 0x00])));
+        assert_eq!(
+            header(&text),
+            HeaderValue::Bytes(Bytes::from_static(&[0xff, 0x00]))
+        );
     }
 
     #[test]
     fn what_amqp_cannot_carry_is_an_error() {
         let error = |message: Message| properties(&message).unwrap_err();
-        let id = Message { message_id: Some("x".repeat(256)), ..Message::default() };
+        let id = Message {
+            message_id: Some("x".repeat(256)),
+            ..Message::default()
+        };
         assert_eq!(error(id), "its id takes 256 bytes, and 255 is the most");
         let mut message = Message::default();
-        message.headers.insert("stack".to_owned(), "x".repeat(MAX_HEADER_BYTES).into());
+        message
+            .headers
+            .insert("stack".to_owned(), "x".repeat(MAX_HEADER_BYTES).into());
         assert!(error(message).starts_with("its headers take "));
     }
 }

@@ -35,8 +35,14 @@ pub(super) struct Link {
 enum Phase {
     /// Not tried yet.
     New,
-    Up { connection: Arc<Connection>, blocked: Option<String> },
-    Down { since: SystemTime, error: String },
+    Up {
+        connection: Arc<Connection>,
+        blocked: Option<String>,
+    },
+    Down {
+        since: SystemTime,
+        error: String,
+    },
 }
 
 impl Link {
@@ -44,7 +50,11 @@ impl Link {
     pub(super) fn new(url: &AmqpUrl, name: &'static str) -> Self {
         let (sender, phase) = watch::channel(Phase::New);
         let supervisor = tokio::spawn(supervise(url.clone(), name, sender)).abort_handle();
-        Self { url: url.clone(), phase, supervisor }
+        Self {
+            url: url.clone(),
+            phase,
+            supervisor,
+        }
     }
 
     /// A new channel, as soon as there is a connection.
@@ -61,9 +71,10 @@ impl Link {
         let mut phase = self.phase.clone();
         let connection = match phase.wait_for(ready).await.as_deref() {
             Ok(Phase::Down { error, .. }) => Err(error.clone()),
-            Ok(phase) => {
-                phase.connection().cloned().ok_or_else(|| "the connection is lost".to_owned())
-            }
+            Ok(phase) => phase
+                .connection()
+                .cloned()
+                .ok_or_else(|| "the connection is lost".to_owned()),
             Err(_) => Err("nothing connects any more".to_owned()),
         };
         let connection = connection.map_err(BusError::Unavailable)?;
@@ -76,11 +87,17 @@ impl Link {
                 since: SystemTime::now(),
                 error: "not yet connected".to_owned(),
             },
-            Phase::Up { blocked: Some(reason), .. } => State::Blocked { reason: reason.clone() },
+            Phase::Up {
+                blocked: Some(reason),
+                ..
+            } => State::Blocked {
+                reason: reason.clone(),
+            },
             Phase::Up { .. } => State::Connected,
-            Phase::Down { since, error } => {
-                State::Disconnected { since: *since, error: error.clone() }
-            }
+            Phase::Down { since, error } => State::Disconnected {
+                since: *since,
+                error: error.clone(),
+            },
         }
     }
 }
@@ -161,7 +178,10 @@ async fn watch_over(connection: Connection, phase: &watch::Sender<Phase>) -> Str
     let mut events = Box::pin(connection.events_listener());
     let connection = Arc::new(connection);
     let show = |blocked| {
-        phase.send_replace(Phase::Up { connection: Arc::clone(&connection), blocked });
+        phase.send_replace(Phase::Up {
+            connection: Arc::clone(&connection),
+            blocked,
+        });
     };
     show(None);
     let mut last_error = "the connection was closed".to_owned();

@@ -78,15 +78,23 @@ impl Publisher {
             Err(BusError::Unavailable(error)) => {
                 return self.ledger.failed(PublishError::Unavailable(error));
             }
-            Err(error) => return self.ledger.failed(PublishError::Unavailable(error.to_string())),
+            Err(error) => {
+                return self
+                    .ledger
+                    .failed(PublishError::Unavailable(error.to_string()));
+            }
         };
         let identity = self.identity(&message);
         let ticket = self.ledger.sent(identity, message.payload.len());
-        let options = BasicPublishOptions { mandatory: self.mandatory, ..Default::default() };
+        let options = BasicPublishOptions {
+            mandatory: self.mandatory,
+            ..Default::default()
+        };
         self.sending.push(Box::pin(async move {
             let payload = &message.payload;
-            let written =
-                channel.basic_publish(exchange, routing_key, options, payload, properties).await;
+            let written = channel
+                .basic_publish(exchange, routing_key, options, payload, properties)
+                .await;
             let confirmed = match written {
                 Ok(confirmed) => confirmed.await,
                 Err(error) => Err(error),
@@ -139,8 +147,15 @@ impl Publisher {
         if self.exchange.is_foreign() {
             channel = self.find_or_declare(channel).await?;
         }
-        in_time("channel", channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        let open = Open { channel: Arc::new(channel), exchange };
+        in_time(
+            "channel",
+            channel.confirm_select(ConfirmSelectOptions::default()),
+        )
+        .await?;
+        let open = Open {
+            channel: Arc::new(channel),
+            exchange,
+        };
         self.open = Some(open.clone());
         Ok(open)
     }
@@ -165,9 +180,15 @@ impl Publisher {
         let oldest = self.ledger.oldest();
         let decided = poll_fn(|cx| {
             self.collect(cx);
-            if self.ledger.open() == before { Poll::Pending } else { Poll::Ready(()) }
+            if self.ledger.open() == before {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
         });
-        let Some(oldest) = oldest else { return decided.await };
+        let Some(oldest) = oldest else {
+            return decided.await;
+        };
         let deadline = tokio::time::Instant::from_std(oldest + CONFIRM_TIMEOUT);
         if timeout_at(deadline, decided).await.is_err() {
             let seconds = CONFIRM_TIMEOUT.as_secs();
@@ -183,7 +204,11 @@ impl Publisher {
         loop {
             match self.sending.poll_next_unpin(&mut cx) {
                 Poll::Ready(Some((ticket, Ok(confirmation)))) => {
-                    if self.ledger.confirmed(ticket, confirm(confirmation)).is_err() {
+                    if self
+                        .ledger
+                        .confirmed(ticket, confirm(confirmation))
+                        .is_err()
+                    {
                         self.lost("it returned a message that was not sent");
                     }
                 }
@@ -202,7 +227,9 @@ impl Publisher {
     }
 
     fn broken(&mut self, error: &lapin::Error) {
-        let Some(size) = faults::oversize(error) else { return self.lost(&error.to_string()) };
+        let Some(size) = faults::oversize(error) else {
+            return self.lost(&error.to_string());
+        };
         self.reset();
         self.ledger.fail_all(|each| {
             if each == size {
@@ -215,7 +242,8 @@ impl Publisher {
 
     fn lost(&mut self, error: &str) {
         self.reset();
-        self.ledger.fail_all(|_| PublishError::Unavailable(error.to_owned()));
+        self.ledger
+            .fail_all(|_| PublishError::Unavailable(error.to_owned()));
     }
 
     fn reset(&mut self) {
@@ -233,7 +261,10 @@ fn confirm(confirmation: lapin::Confirmation) -> Confirm {
     let ack = confirmation.is_ack();
     let returned = confirmation.take_message().map(|returned| {
         let id = returned.delivery.properties.message_id().as_ref();
-        (id.map(ToString::to_string).unwrap_or_default(), returned.delivery.routing_key.into())
+        (
+            id.map(ToString::to_string).unwrap_or_default(),
+            returned.delivery.routing_key.into(),
+        )
     });
     Confirm { ack, returned }
 }

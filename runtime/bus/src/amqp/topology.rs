@@ -1,8 +1,6 @@
 //! What Weir declares on RabbitMQ, and how it finds that something is declared otherwise.
 
-use lapin::options::{
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
@@ -38,7 +36,10 @@ pub(super) struct Binding {
 
 impl Binding {
     pub(super) fn new(exchange: &str, key: &str) -> Self {
-        Self { exchange: exchange.to_owned(), key: key.to_owned() }
+        Self {
+            exchange: exchange.to_owned(),
+            key: key.to_owned(),
+        }
     }
 }
 
@@ -50,7 +51,10 @@ impl Queue {
     pub(super) fn slave(name: &str) -> Self {
         let mut queue = Self::quorum(&format!("weir.slave.{name}"));
         queue.set("x-single-active-consumer", AMQPValue::Boolean(true));
-        queue.set("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT.into()));
+        queue.set(
+            "x-delivery-limit",
+            AMQPValue::LongLongInt(DELIVERY_LIMIT.into()),
+        );
         queue.set("x-dead-letter-exchange", text(DEAD));
         queue.set("x-dead-letter-strategy", text("at-least-once"));
         queue.set("x-overflow", text("reject-publish"));
@@ -76,7 +80,10 @@ impl Queue {
     pub(super) fn log() -> Self {
         let mut queue = Self::of_type(LOG, "stream");
         queue.set("x-max-length-bytes", AMQPValue::LongLongInt(LOG_BYTES));
-        queue.set("x-stream-max-segment-size-bytes", AMQPValue::LongLongInt(LOG_SEGMENT_BYTES));
+        queue.set(
+            "x-stream-max-segment-size-bytes",
+            AMQPValue::LongLongInt(LOG_SEGMENT_BYTES),
+        );
         queue.bindings.push(Binding::new(EXCHANGE, "#"));
         queue
     }
@@ -86,8 +93,11 @@ impl Queue {
     }
 
     fn of_type(name: &str, kind: &str) -> Self {
-        let mut queue =
-            Self { name: name.to_owned(), arguments: FieldTable::default(), bindings: Vec::new() };
+        let mut queue = Self {
+            name: name.to_owned(),
+            arguments: FieldTable::default(),
+            bindings: Vec::new(),
+        };
         queue.set("x-queue-type", text(kind));
         queue
     }
@@ -115,11 +125,17 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn weir(name: &str) -> Self {
-        Self { name: name.to_owned(), foreign: false }
+        Self {
+            name: name.to_owned(),
+            foreign: false,
+        }
     }
 
     pub(super) fn foreign(name: &str) -> Self {
-        Self { name: name.to_owned(), foreign: true }
+        Self {
+            name: name.to_owned(),
+            foreign: true,
+        }
     }
 
     /// True if a publisher may have to declare it.
@@ -132,8 +148,14 @@ impl Exchange {
     }
 }
 
-pub(super) async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), BusError> {
-    let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+pub(super) async fn declare_exchange(
+    channel: &Channel,
+    exchange: &Exchange,
+) -> Result<(), BusError> {
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
     let declared = channel.exchange_declare(
         short(&exchange.name)?,
         ExchangeKind::Topic,
@@ -145,7 +167,10 @@ pub(super) async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> 
 
 /// Succeeds if the exchange exists, whatever it is like.
 pub(super) async fn find_exchange(channel: &Channel, name: &str) -> Result<(), BusError> {
-    let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+    let options = ExchangeDeclareOptions {
+        passive: true,
+        ..Default::default()
+    };
     let found = channel.exchange_declare(
         short(name)?,
         ExchangeKind::Topic,
@@ -172,13 +197,19 @@ pub(super) async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<()
 }
 
 async fn declare_only(channel: &Channel, queue: &Queue) -> Result<(), BusError> {
-    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
     let declared = channel.queue_declare(short(&queue.name)?, options, queue.arguments.clone());
     in_time(&queue.what(), declared).await.map(drop)
 }
 
 async fn find_queue(channel: &Channel, queue: &Queue) -> Result<(), BusError> {
-    let options = QueueDeclareOptions { passive: true, ..Default::default() };
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..Default::default()
+    };
     let found = channel.queue_declare(short(&queue.name)?, options, FieldTable::default());
     in_time(&queue.what(), found).await.map(drop)
 }

@@ -64,12 +64,18 @@ impl Consumer {
         loop {
             if self.noted < self.read {
                 let (queue, through) = (self.queue.clone(), self.read);
-                self.store.send(Command::Delivered { queue, through }).await?;
+                self.store
+                    .send(Command::Delivered { queue, through })
+                    .await?;
                 self.noted = through;
             }
             if let Some((tag, message)) = self.ahead.pop_front() {
                 self.unsettled.push_back(tag);
-                return Ok(Received::Delivery { tag, redelivered: tag <= self.before, message });
+                return Ok(Received::Delivery {
+                    tag,
+                    redelivered: tag <= self.before,
+                    message,
+                });
             }
             let room = self.prefetch - self.unsettled.len();
             if room == 0 {
@@ -77,7 +83,12 @@ impl Consumer {
             }
             self.commits.borrow_and_update();
             // A read that takes microseconds is not worth a change of threads.
-            self.ahead.extend(tables::read(&self.store.database, &self.queue, self.read, room)?);
+            self.ahead.extend(tables::read(
+                &self.store.database,
+                &self.queue,
+                self.read,
+                room,
+            )?);
             match self.ahead.back() {
                 Some((sequence, _)) => self.read = *sequence,
                 None => {
@@ -116,20 +127,31 @@ impl Consumer {
     }
 
     pub(crate) async fn accept_through(&mut self, tag: u64) -> Result<(), BusError> {
-        let accepted = self.unsettled.partition_point(|unsettled| *unsettled <= tag);
+        let accepted = self
+            .unsettled
+            .partition_point(|unsettled| *unsettled <= tag);
         if accepted == 0 || self.unsettled.back().is_some_and(|last| tag > *last) {
             tracing::debug!(queue = self.queue, tag, "accepted a void delivery");
             return Ok(());
         }
         self.unsettled.drain(..accepted);
         let queue = self.queue.clone();
-        self.store.send(Command::Accept { queue, through: tag }).await
+        self.store
+            .send(Command::Accept {
+                queue,
+                through: tag,
+            })
+            .await
     }
 
     pub(crate) async fn close(self) {
         if let Phase::Open(active) = self.phase {
             let queue = self.queue.clone();
-            if let Err(error) = self.store.ask(|reply| Command::Close { queue, reply }).await {
+            if let Err(error) = self
+                .store
+                .ask(|reply| Command::Close { queue, reply })
+                .await
+            {
                 tracing::debug!(queue = self.queue, %error, "closing was not noted");
             }
             drop(active);

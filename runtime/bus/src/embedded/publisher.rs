@@ -28,7 +28,15 @@ pub(crate) struct Publisher {
 impl Publisher {
     pub(super) fn new(store: Arc<Inner>, target: Target) -> Self {
         let (reply, replies) = mpsc::channel(WINDOW);
-        Self { store, target, ticket: 0, open: 0, reply, replies, early: VecDeque::new() }
+        Self {
+            store,
+            target,
+            ticket: 0,
+            open: 0,
+            reply,
+            replies,
+            early: VecDeque::new(),
+        }
     }
 
     pub(crate) async fn publish(&mut self, message: Message) -> u64 {
@@ -38,8 +46,12 @@ impl Publisher {
         }
         self.ticket += 1;
         let ticket = self.ticket;
-        let command =
-            Command::Publish { target: self.target, ticket, message, reply: self.reply.clone() };
+        let command = Command::Publish {
+            target: self.target,
+            ticket,
+            message,
+            reply: self.reply.clone(),
+        };
         match self.store.send(command).await {
             Ok(()) => self.open += 1,
             Err(error) => {
@@ -59,7 +71,9 @@ impl Publisher {
 
     async fn answer(&mut self) -> Confirmation {
         // We hold a sender ourselves, so that the channel never ends.
-        let Some(confirmation) = self.replies.recv().await else { return pending().await };
+        let Some(confirmation) = self.replies.recv().await else {
+            return pending().await;
+        };
         self.open -= 1;
         confirmation
     }

@@ -135,7 +135,11 @@ fn take_bool(rest: &mut &[u8]) -> Result<bool, Damaged> {
 }
 
 fn take_optional(rest: &mut &[u8]) -> Result<Option<String>, Damaged> {
-    if take_bool(rest)? { take_text(rest).map(Some) } else { Ok(None) }
+    if take_bool(rest)? {
+        take_text(rest).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 fn take_table(rest: &mut &[u8], depth: usize) -> Result<BTreeMap<String, HeaderValue>, Damaged> {
@@ -238,7 +242,10 @@ mod tests {
             value = HeaderValue::List(vec![value]);
         }
         let headers = BTreeMap::from([("deep".to_owned(), value)]);
-        let message = Message { headers, ..Message::default() };
+        let message = Message {
+            headers,
+            ..Message::default()
+        };
         assert!(is_too_deep(&message));
         assert_eq!(decode(&encode(&message)), Err(Damaged));
     }

@@ -1,8 +1,6 @@
 //! What lies in the store, and the changes that are made to it.
 
-use redb::{
-    Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use weir_event::{HeaderValue, Message, Subscription};
 
 use super::{DEAD, record};
@@ -46,7 +44,10 @@ pub(super) fn prepare(database: &Database) -> Result<(), BusError> {
     let transaction = database.begin_write().map_err(failed)?;
     {
         let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
-        let known = numbers.get(FORMAT).map_err(failed)?.map(|format| format.value());
+        let known = numbers
+            .get(FORMAT)
+            .map_err(failed)?
+            .map(|format| format.value());
         match known {
             Some(FORMAT_VERSION) => {}
             Some(other) => {
@@ -82,7 +83,10 @@ pub(super) fn read(
     let mut messages = Vec::new();
     let mut bytes = 0;
     let first = after.saturating_add(1);
-    for entry in queues.range((queue, first)..=(queue, u64::MAX)).map_err(failed)? {
+    for entry in queues
+        .range((queue, first)..=(queue, u64::MAX))
+        .map_err(failed)?
+    {
         let (key, value) = entry.map_err(failed)?;
         let (_, sequence) = key.value();
         let message = record::decode(value.value()).map_err(|_| damaged(queue, sequence))?;
@@ -95,6 +99,23 @@ pub(super) fn read(
     Ok(messages)
 }
 
+/// The whole log.
+#[cfg(test)]
+pub(super) fn read_log(database: &Database) -> Result<Vec<(u64, Message)>, BusError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let log = transaction.open_table(LOG).map_err(failed)?;
+    log.iter()
+        .map_err(failed)?
+        .map(|entry| {
+            let (sequence, value) = entry.map_err(failed)?;
+            let sequence = sequence.value();
+            let message =
+                record::decode(value.value()).map_err(|_| damaged("the log", sequence))?;
+            Ok((sequence, message))
+        })
+        .collect()
+}
+
 /// One transaction, in which many changes are made.
 pub(super) struct Change<'a> {
     transaction: &'a WriteTransaction,
@@ -105,8 +126,15 @@ pub(super) struct Change<'a> {
 impl<'a> Change<'a> {
     pub(super) fn begin(transaction: &'a WriteTransaction) -> Result<Self, BusError> {
         let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
-        let sequence = numbers.get(SEQUENCE).map_err(failed)?.map_or(0, |number| number.value());
-        let mut change = Self { transaction, bindings: Vec::new(), sequence };
+        let sequence = numbers
+            .get(SEQUENCE)
+            .map_err(failed)?
+            .map_or(0, |number| number.value());
+        let mut change = Self {
+            transaction,
+            bindings: Vec::new(),
+            sequence,
+        };
         change.read_bindings()?;
         Ok(change)
     }
@@ -144,7 +172,9 @@ impl<'a> Change<'a> {
             }
             let mut bindings = self.transaction.open_table(BINDINGS).map_err(failed)?;
             for subscription in subscriptions {
-                bindings.insert((queue, subscription.as_str()), ()).map_err(failed)?;
+                bindings
+                    .insert((queue, subscription.as_str()), ())
+                    .map_err(failed)?;
             }
         }
         self.read_bindings()
@@ -158,7 +188,9 @@ impl<'a> Change<'a> {
         {
             let mut bindings = self.transaction.open_table(BINDINGS).map_err(failed)?;
             for subscription in subscriptions {
-                bindings.remove((queue, subscription.as_str())).map_err(failed)?;
+                bindings
+                    .remove((queue, subscription.as_str()))
+                    .map_err(failed)?;
             }
         }
         self.read_bindings()
@@ -182,11 +214,16 @@ impl<'a> Change<'a> {
     fn log(&self, record: &[u8], log_bytes: u64) -> Result<(), BusError> {
         let mut log = self.transaction.open_table(LOG).map_err(failed)?;
         let mut numbers = self.transaction.open_table(NUMBERS).map_err(failed)?;
-        let before = numbers.get(LOG_SIZE).map_err(failed)?.map_or(0, |number| number.value());
+        let before = numbers
+            .get(LOG_SIZE)
+            .map_err(failed)?
+            .map_or(0, |number| number.value());
         log.insert(self.sequence, record).map_err(failed)?;
         let mut size = before + record.len() as u64;
         while size > log_bytes {
-            let Some((_, oldest)) = log.pop_first().map_err(failed)? else { break };
+            let Some((_, oldest)) = log.pop_first().map_err(failed)? else {
+                break;
+            };
             size -= oldest.value().len() as u64;
         }
         numbers.insert(LOG_SIZE, size).map_err(failed)?;
@@ -198,35 +235,51 @@ impl<'a> Change<'a> {
         self.sequence += 1;
         let mut queues = self.transaction.open_table(QUEUES).map_err(failed)?;
         let record = record::encode(message);
-        queues.insert((DEAD, self.sequence), record.as_slice()).map_err(failed)?;
+        queues
+            .insert((DEAD, self.sequence), record.as_slice())
+            .map_err(failed)?;
         Ok(())
     }
 
     /// Removes the messages of a queue up to and including `through`.
     pub(super) fn accept(&mut self, queue: &str, through: u64) -> Result<(), BusError> {
         let mut queues = self.transaction.open_table(QUEUES).map_err(failed)?;
-        queues.retain_in((queue, 0)..=(queue, through), |_, _| false).map_err(failed)
+        queues
+            .retain_in((queue, 0)..=(queue, through), |_, _| false)
+            .map_err(failed)
     }
 
     /// Notes up to where a queue was handed to its consumer.
     pub(super) fn delivered(&mut self, queue: &str, through: u64) -> Result<(), BusError> {
-        self.consumed(queue, |(delivered, head, opened)| (delivered.max(through), head, opened))
-            .map(drop)
+        self.consumed(queue, |(delivered, head, opened)| {
+            (delivered.max(through), head, opened)
+        })
+        .map(drop)
     }
 
     /// Opens a queue for a consumer, and returns up to where it was handed out before. A message
     /// that was at the head too often, and never accepted, goes to the dead letters first.
     pub(super) fn open(&mut self, queue: &str) -> Result<u64, BusError> {
         let Some((sequence, message)) = self.head(queue)? else {
-            return self.consumed(queue, |same| same).map(|(delivered, ..)| delivered);
+            return self
+                .consumed(queue, |same| same)
+                .map(|(delivered, ..)| delivered);
         };
         let (delivered, _, opened) = self.consumed(queue, |(delivered, head, opened)| {
             let again = delivered >= sequence;
-            let opened = if again && head == sequence { opened + 1 } else { u32::from(again) };
+            let opened = if again && head == sequence {
+                opened + 1
+            } else {
+                u32::from(again)
+            };
             (delivered, sequence, opened)
         })?;
         if opened > DELIVERY_LIMIT && queue != DEAD {
-            tracing::error!(queue, id = message.message_id, "a message was delivered too often");
+            tracing::error!(
+                queue,
+                id = message.message_id,
+                "a message was delivered too often"
+            );
             self.accept(queue, sequence)?;
             self.bury(&exhausted(message))?;
         }
@@ -235,14 +288,20 @@ impl<'a> Change<'a> {
 
     /// Notes that a consumer was closed in peace: this opening says nothing against the head.
     pub(super) fn close(&mut self, queue: &str) -> Result<(), BusError> {
-        self.consumed(queue, |(delivered, head, opened)| (delivered, head, opened.saturating_sub(1)))
-            .map(drop)
+        self.consumed(queue, |(delivered, head, opened)| {
+            (delivered, head, opened.saturating_sub(1))
+        })
+        .map(drop)
     }
 
     fn head(&self, queue: &str) -> Result<Option<(u64, Message)>, BusError> {
         let queues = self.transaction.open_table(QUEUES).map_err(failed)?;
-        let mut range = queues.range((queue, 0)..=(queue, u64::MAX)).map_err(failed)?;
-        let Some(entry) = range.next() else { return Ok(None) };
+        let mut range = queues
+            .range((queue, 0)..=(queue, u64::MAX))
+            .map_err(failed)?;
+        let Some(entry) = range.next() else {
+            return Ok(None);
+        };
         let (key, value) = entry.map_err(failed)?;
         let (_, sequence) = key.value();
         let message = record::decode(value.value()).map_err(|_| damaged(queue, sequence))?;
@@ -258,7 +317,9 @@ impl<'a> Change<'a> {
         let before = consumed
             .get(queue)
             .map_err(failed)?
-            .ok_or_else(|| BusError::Missing(format!("the queue {queue} does not exist; attach it")))?
+            .ok_or_else(|| {
+                BusError::Missing(format!("the queue {queue} does not exist; attach it"))
+            })?
             .value();
         let after = change(before);
         if after != before {
@@ -270,6 +331,8 @@ impl<'a> Change<'a> {
 
 fn exhausted(mut message: Message) -> Message {
     let reason = format!("delivered {DELIVERY_LIMIT} times and never accepted");
-    message.headers.insert(REASON.to_owned(), HeaderValue::Text(reason));
+    message
+        .headers
+        .insert(REASON.to_owned(), HeaderValue::Text(reason));
     message
 }

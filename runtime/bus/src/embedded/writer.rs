@@ -24,14 +24,39 @@ type Reply<T> = oneshot::Sender<Result<T, BusError>>;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Publish { target: Target, ticket: u64, message: Message, reply: mpsc::Sender<Confirmation> },
-    Accept { queue: String, through: u64 },
-    Delivered { queue: String, through: u64 },
-    Attach { queue: String, subscriptions: Vec<Subscription>, reply: Reply<()> },
-    Detach { queue: String, subscriptions: Vec<Subscription>, reply: Reply<()> },
+    Publish {
+        target: Target,
+        ticket: u64,
+        message: Message,
+        reply: mpsc::Sender<Confirmation>,
+    },
+    Accept {
+        queue: String,
+        through: u64,
+    },
+    Delivered {
+        queue: String,
+        through: u64,
+    },
+    Attach {
+        queue: String,
+        subscriptions: Vec<Subscription>,
+        reply: Reply<()>,
+    },
+    Detach {
+        queue: String,
+        subscriptions: Vec<Subscription>,
+        reply: Reply<()>,
+    },
     /// Opens a queue for a consumer; the answer is up to where it was handed out before.
-    Open { queue: String, reply: Reply<u64> },
-    Close { queue: String, reply: Reply<()> },
+    Open {
+        queue: String,
+        reply: Reply<u64>,
+    },
+    Close {
+        queue: String,
+        reply: Reply<()>,
+    },
 }
 
 /// What a command came to, apart from failures of the store, which are the same for all.
@@ -127,7 +152,9 @@ impl Command {
 
     fn apply(&self, change: &mut Change<'_>, log_bytes: u64) -> Result<Outcome, BusError> {
         match self {
-            Self::Publish { target, message, .. } => {
+            Self::Publish {
+                target, message, ..
+            } => {
                 if let Some(reason) = too_large(message) {
                     return Ok(Outcome::TooLarge(reason));
                 }
@@ -138,8 +165,16 @@ impl Command {
             }
             Self::Accept { queue, through } => change.accept(queue, *through)?,
             Self::Delivered { queue, through } => change.delivered(queue, *through)?,
-            Self::Attach { queue, subscriptions, .. } => change.attach(queue, subscriptions)?,
-            Self::Detach { queue, subscriptions, .. } => change.detach(queue, subscriptions)?,
+            Self::Attach {
+                queue,
+                subscriptions,
+                ..
+            } => change.attach(queue, subscriptions)?,
+            Self::Detach {
+                queue,
+                subscriptions,
+                ..
+            } => change.detach(queue, subscriptions)?,
             Self::Open { queue, .. } => return change.open(queue).map(Outcome::Opened),
             Self::Close { queue, .. } => change.close(queue)?,
         }
@@ -176,7 +211,11 @@ impl Command {
     fn fail(self, error: &BusError) {
         match self {
             Self::Publish { ticket, reply, .. } => {
-                confirm(&reply, ticket, Err(PublishError::Unavailable(error.to_string())));
+                confirm(
+                    &reply,
+                    ticket,
+                    Err(PublishError::Unavailable(error.to_string())),
+                );
             }
             Self::Open { reply, .. } => drop(reply.send(Err(error.clone()))),
             Self::Attach { reply, .. } | Self::Detach { reply, .. } | Self::Close { reply, .. } => {
@@ -189,12 +228,9 @@ impl Command {
 }
 
 /// There is always room: a publisher has no more tickets open than its channel holds.
-fn confirm(
-    reply: &mpsc::Sender<Confirmation>,
-    ticket: u64,
-    result: Result<(), PublishError>,
-) {
-    if let Err(mpsc::error::TrySendError::Full(_)) = reply.try_send(Confirmation { ticket, result }) {
+fn confirm(reply: &mpsc::Sender<Confirmation>, ticket: u64, result: Result<(), PublishError>) {
+    if let Err(mpsc::error::TrySendError::Full(_)) = reply.try_send(Confirmation { ticket, result })
+    {
         tracing::error!(ticket, "a confirmation found no room");
     }
 }
@@ -202,7 +238,9 @@ fn confirm(
 fn too_large(message: &Message) -> Option<String> {
     let size = message.payload.len();
     if size > MAX_MESSAGE_BYTES {
-        return Some(format!("it has {size} bytes, and {MAX_MESSAGE_BYTES} is the most"));
+        return Some(format!(
+            "it has {size} bytes, and {MAX_MESSAGE_BYTES} is the most"
+        ));
     }
     record::is_too_deep(message).then(|| "its headers lie too deep in each other".to_owned())
 }

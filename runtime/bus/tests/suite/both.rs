@@ -108,7 +108,10 @@ async fn what_is_not_accepted_comes_again_in_order(fixture: Fixture) {
         seen.push((taken.id().to_owned(), taken.redelivered));
     }
     let expected = [("2", true), ("3", true), ("4", true), ("5", false)];
-    assert_eq!(seen, expected.map(|(id, redelivered)| (id.to_owned(), redelivered)));
+    assert_eq!(
+        seen,
+        expected.map(|(id, redelivered)| (id.to_owned(), redelivered))
+    );
 }
 
 async fn accepting_a_void_tag_does_nothing(fixture: Fixture) {
@@ -168,7 +171,10 @@ async fn subscriptions_choose(fixture: Fixture) {
         publisher.publish(message(key, key)).await;
     }
     for _ in keys {
-        within("a confirm", publisher.confirmed()).await.result.unwrap();
+        within("a confirm", publisher.confirmed())
+            .await
+            .result
+            .unwrap();
     }
     for (slave, patterns) in patterns {
         let patterns = subscriptions(patterns);
@@ -183,7 +189,9 @@ async fn subscriptions_choose(fixture: Fixture) {
 
 async fn two_subscriptions_that_match_give_one_copy(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["topp.#", "#.added"])).await.unwrap();
+    bus.attach("eu", &subscriptions(&["topp.#", "#.added"]))
+        .await
+        .unwrap();
     publish(&mut bus.publisher(), "topp.layer.added", 1..=2).await;
     let (taken, _) = take_ids(&mut bus.slave("eu", 10), 2).await;
     assert_eq!(taken, ids(1..=2));
@@ -226,10 +234,17 @@ async fn a_queue_that_is_not_attached_is_an_error(fixture: Fixture) {
     let bus = fixture.bus().await;
     let mut consumer = bus.slave("eu", 1);
     let error = within("an error", consumer.next()).await.unwrap_err();
-    assert!(matches!(&error, BusError::Missing(what) if what.contains("weir.slave.eu")), "{error}");
+    assert!(
+        matches!(&error, BusError::Missing(what) if what.contains("weir.slave.eu")),
+        "{error}"
+    );
     bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
     publish(&mut bus.publisher(), "topp.layer.added", 1..=1).await;
-    assert_eq!(take(&mut consumer).await.id(), "1", "to call again is to try again");
+    assert_eq!(
+        take(&mut consumer).await.id(),
+        "1",
+        "to call again is to try again"
+    );
 }
 
 async fn dead_letters_keep_bytes_and_headers(fixture: Fixture) {
@@ -241,9 +256,15 @@ async fn dead_letters_keep_bytes_and_headers(fixture: Fixture) {
         ("yes", HeaderValue::Bool(true)),
         ("integer", HeaderValue::Integer(i64::MIN)),
         ("double", HeaderValue::Double(-0.5)),
-        ("bytes", HeaderValue::Bytes(Bytes::from_static(&[0, 159, 146, 150]))),
+        (
+            "bytes",
+            HeaderValue::Bytes(Bytes::from_static(&[0, 159, 146, 150])),
+        ),
         ("timestamp", HeaderValue::Timestamp(1_787_000_000)),
-        ("list", HeaderValue::List(vec![HeaderValue::Integer(1), HeaderValue::from("søk")])),
+        (
+            "list",
+            HeaderValue::List(vec![HeaderValue::Integer(1), HeaderValue::from("søk")]),
+        ),
         ("table", HeaderValue::Table(table)),
     ];
     let letter = Message {
@@ -267,7 +288,11 @@ async fn what_is_delivered_too_often_becomes_a_dead_letter(fixture: Fixture) {
     loop {
         let mut consumer = bus.slave("eu", 1);
         let taken = take(&mut consumer).await;
-        assert_eq!(taken.redelivered, deliveries > 0 && taken.id() == "1", "{deliveries}");
+        assert_eq!(
+            taken.redelivered,
+            deliveries > 0 && taken.id() == "1",
+            "{deliveries}"
+        );
         if taken.id() == "2" {
             break;
         }
@@ -286,8 +311,16 @@ async fn a_large_message_arrives_whole(fixture: Fixture) {
     bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
     let payload: Bytes = (0..1 << 20).map(|n: u32| n.to_le_bytes()[0]).collect();
     let mut publisher = bus.publisher();
-    publisher.publish(Message { payload: payload.clone(), ..message("topp.layer.added", 1) }).await;
-    within("a confirm", publisher.confirmed()).await.result.unwrap();
+    publisher
+        .publish(Message {
+            payload: payload.clone(),
+            ..message("topp.layer.added", 1)
+        })
+        .await;
+    within("a confirm", publisher.confirmed())
+        .await
+        .result
+        .unwrap();
     assert_eq!(take(&mut bus.slave("eu", 1)).await.message.payload, payload);
 }
 
@@ -296,7 +329,10 @@ async fn confirms_come_in_order_of_the_tickets(fixture: Fixture) {
     let mut publisher = bus.publisher();
     // More than may be unconfirmed, and nobody takes a confirmation meanwhile.
     for number in 1..=2500_u64 {
-        assert_eq!(publisher.publish(message("topp.layer.added", number)).await, number);
+        assert_eq!(
+            publisher.publish(message("topp.layer.added", number)).await,
+            number
+        );
     }
     for number in 1..=2500_u64 {
         let confirmation = within("a confirm", publisher.confirmed()).await;
@@ -305,7 +341,12 @@ async fn confirms_come_in_order_of_the_tickets(fixture: Fixture) {
 }
 
 async fn what_nobody_subscribes_to_is_confirmed(fixture: Fixture) {
-    publish(&mut fixture.bus().await.publisher(), "topp.layer.added", 1..=1).await;
+    publish(
+        &mut fixture.bus().await.publisher(),
+        "topp.layer.added",
+        1..=1,
+    )
+    .await;
 }
 
 async fn declaring_and_attaching_twice_changes_nothing(fixture: Fixture) {
@@ -323,8 +364,14 @@ async fn declaring_and_attaching_twice_changes_nothing(fixture: Fixture) {
 async fn preflight_finds_nothing_wrong_with_our_own(fixture: Fixture) {
     let bus = fixture.bus().await;
     bus.attach("eu", &subscriptions(&["topp.#"])).await.unwrap();
-    assert_eq!(within("preflight", bus.preflight(&["eu", "us"])).await, Ok(Vec::new()));
+    assert_eq!(
+        within("preflight", bus.preflight(&["eu", "us"])).await,
+        Ok(Vec::new())
+    );
     let mut us = bus.slave("us", 1);
     let missing = within("an error", us.next()).await;
-    assert!(matches!(missing, Err(BusError::Missing(_))), "preflight declares nothing");
+    assert!(
+        matches!(missing, Err(BusError::Missing(_))),
+        "preflight declares nothing"
+    );
 }

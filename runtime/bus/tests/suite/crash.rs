@@ -15,7 +15,11 @@ const STORE: &str = "WEIR_TEST_CRASH_STORE";
 async fn what_was_confirmed_survives_a_kill() {
     let store = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::publishes_until_it_is_killed", "--nocapture"])
+        .args([
+            "--exact",
+            "crash::publishes_until_it_is_killed",
+            "--nocapture",
+        ])
         .env(STORE, store.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -34,7 +38,9 @@ async fn what_was_confirmed_survives_a_kill() {
     child.wait().unwrap();
     assert!(confirmed >= 300, "the child ended by itself");
 
-    let bus = Bus::open(&Address::Embedded(store.path().to_owned())).await.unwrap();
+    let bus = Bus::open(&Address::Embedded(store.path().to_owned()))
+        .await
+        .unwrap();
     let mut consumer = bus.slave("eu", 100);
     for number in 1..=confirmed {
         let taken = take(&mut consumer).await;
@@ -46,8 +52,12 @@ async fn what_was_confirmed_survives_a_kill() {
 /// The child of the test above; by itself it has nothing to show.
 #[tokio::test]
 async fn publishes_until_it_is_killed() {
-    let Some(store) = std::env::var_os(STORE) else { return };
-    let bus = Bus::open(&Address::Embedded(PathBuf::from(store))).await.unwrap();
+    let Some(store) = std::env::var_os(STORE) else {
+        return;
+    };
+    let bus = Bus::open(&Address::Embedded(PathBuf::from(store)))
+        .await
+        .unwrap();
     bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
     let mut publisher = bus.publisher();
     for number in 1.. {

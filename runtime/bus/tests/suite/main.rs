@@ -1,6 +1,9 @@
 //! What the bus promises, asked of both buses; then what only one of them can show.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
 
 mod both;
 mod crash;

@@ -11,8 +11,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use weir_bus::{
-    AmqpUrl, Bus, BusError, Confirmation, Consumer, PublishError, Publisher, Received,
-    State,
+    AmqpUrl, Bus, BusError, Confirmation, Consumer, PublishError, Publisher, Received, State,
 };
 use weir_event::Message;
 
@@ -40,8 +39,18 @@ impl Proxy {
         let url = format!("{credentials}@{}/{path}", listener.local_addr().unwrap());
         let (cut, cuts) = watch::channel(());
         let closed = Arc::new(AtomicBool::new(false));
-        tokio::spawn(serve(listener, broker.to_owned(), cuts, Arc::clone(&closed)));
-        Some(Self { url, vhost, cut, closed })
+        tokio::spawn(serve(
+            listener,
+            broker.to_owned(),
+            cuts,
+            Arc::clone(&closed),
+        ));
+        Some(Self {
+            url,
+            vhost,
+            cut,
+            closed,
+        })
     }
 
     async fn bus(&self) -> Bus {
@@ -94,7 +103,9 @@ async fn next(consumer: &mut Consumer) -> Option<(u64, String)> {
 
 #[tokio::test]
 async fn a_cut_connection_voids_what_is_unsettled_and_loses_nothing() {
-    let Some(proxy) = Proxy::new().await else { return };
+    let Some(proxy) = Proxy::new().await else {
+        return;
+    };
     let bus = proxy.bus().await;
     bus.declare().await.unwrap();
     bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
@@ -117,7 +128,11 @@ async fn a_cut_connection_voids_what_is_unsettled_and_loses_nothing() {
     assert_quiet(&mut consumer).await;
     let listed = rabbitmqctl(&["-q", "list_consumers", "-p", &proxy.vhost, "prefetch_count"]);
     let listed = String::from_utf8(listed.stdout).unwrap();
-    assert_eq!(listed.lines().last(), Some("7"), "the prefetch is set again: {listed}");
+    assert_eq!(
+        listed.lines().last(),
+        Some("7"),
+        "the prefetch is set again: {listed}"
+    );
 
     consumer.accept_through(last).await.unwrap();
     for number in 11..=40 {
@@ -129,7 +144,9 @@ async fn a_cut_connection_voids_what_is_unsettled_and_loses_nothing() {
 
 #[tokio::test]
 async fn every_ticket_is_answered_across_cuts_and_what_is_confirmed_is_there() {
-    let Some(proxy) = Proxy::new().await else { return };
+    let Some(proxy) = Proxy::new().await else {
+        return;
+    };
     let bus = proxy.bus().await;
     bus.declare().await.unwrap();
     bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
@@ -151,13 +168,18 @@ async fn every_ticket_is_answered_across_cuts_and_what_is_confirmed_is_there() {
     }
     assert!(confirmed.len() < 3000, "the cuts hit something");
     // The last one says that all is there that will be.
-    while publish_one(&mut publisher, message("topp.layer.added", "last")).await.is_err() {
+    while publish_one(&mut publisher, message("topp.layer.added", "last"))
+        .await
+        .is_err()
+    {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut consumer = bus.slave("eu", 1000);
     let mut there = Vec::new();
     loop {
-        let Some((tag, id)) = next(&mut consumer).await else { continue };
+        let Some((tag, id)) = next(&mut consumer).await else {
+            continue;
+        };
         consumer.accept_through(tag).await.unwrap();
         if id == "last" {
             break;
@@ -165,7 +187,10 @@ async fn every_ticket_is_answered_across_cuts_and_what_is_confirmed_is_there() {
         there.push(id.parse::<u64>().unwrap());
     }
     assert!(there.is_sorted(), "order is kept");
-    let lost: Vec<_> = confirmed.iter().filter(|number| !there.contains(number)).collect();
+    let lost: Vec<_> = confirmed
+        .iter()
+        .filter(|number| !there.contains(number))
+        .collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
 }
 
@@ -178,13 +203,21 @@ async fn publish_one(publisher: &mut Publisher, message: Message) -> Result<(), 
 
 #[tokio::test]
 async fn a_broker_that_is_away_is_waited_for_by_all_but_publishers() {
-    let Some(proxy) = Proxy::new().await else { return };
+    let Some(proxy) = Proxy::new().await else {
+        return;
+    };
     proxy.close();
     let bus = proxy.bus().await;
     let error = publish_one(&mut bus.publisher(), message("topp.layer.added", 1)).await;
-    assert!(matches!(error, Err(PublishError::Unavailable(_))), "{error:?}");
+    assert!(
+        matches!(error, Err(PublishError::Unavailable(_))),
+        "{error:?}"
+    );
     assert!(matches!(bus.state(), State::Disconnected { .. }));
-    assert!(matches!(bus.preflight(&[]).await, Err(BusError::Unavailable(_))));
+    assert!(matches!(
+        bus.preflight(&[]).await,
+        Err(BusError::Unavailable(_))
+    ));
 
     let declaring = tokio::spawn({
         let bus = bus.clone();
@@ -192,19 +225,27 @@ async fn a_broker_that_is_away_is_waited_for_by_all_but_publishers() {
     });
     proxy.open();
     within("declaring", declaring).await.unwrap().unwrap();
+    // Publishing has a connection of its own.
+    while bus.state() != State::Connected {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     publish(&mut bus.publisher(), "topp.layer.added", 1..=1).await;
-    assert_eq!(bus.state(), State::Connected);
 }
 
 /// A consumer whose queue takes the key `routable` of an exchange.
 async fn bound(url: &AmqpUrl, exchange: &str, publisher: &mut Publisher) -> Consumer {
-    let mut consumer =
-        Bus::foreign(url, "other", exchange, &["routable".to_owned()], 1000);
+    let mut consumer = Bus::foreign(url, "other", exchange, &["routable".to_owned()], 1000);
     // The publisher declares the exchange.
     let declared = publish_one(publisher, message("unroutable", "first")).await;
-    assert_eq!(declared, Err(PublishError::Unroutable("unroutable".to_owned())));
+    assert_eq!(
+        declared,
+        Err(PublishError::Unroutable("unroutable".to_owned()))
+    );
     let binding = async {
-        while publish_one(publisher, message("routable", "probe")).await.is_err() {
+        while publish_one(publisher, message("routable", "probe"))
+            .await
+            .is_err()
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -216,7 +257,9 @@ async fn bound(url: &AmqpUrl, exchange: &str, publisher: &mut Publisher) -> Cons
 
 #[tokio::test]
 async fn unroutable_messages_are_told_from_their_neighbours() {
-    let Some(fixture) = Fixture::rabbitmq() else { return };
+    let Some(fixture) = Fixture::rabbitmq() else {
+        return;
+    };
     let url = amqp(&fixture.address);
     let mut publisher = Bus::foreign_publisher(url, "elsewhere", true);
     let mut consumer = bound(url, "elsewhere", &mut publisher).await;
@@ -224,7 +267,11 @@ async fn unroutable_messages_are_told_from_their_neighbours() {
     let sent = 4000;
     let first = publisher.publish(message("routable", 1)).await;
     for number in 2..=sent {
-        let key = if unroutable(number) { "unroutable" } else { "routable" };
+        let key = if unroutable(number) {
+            "unroutable"
+        } else {
+            "routable"
+        };
         publisher.publish(message(key, number)).await;
     }
     for number in 1..=sent {
@@ -246,24 +293,37 @@ async fn unroutable_messages_are_told_from_their_neighbours() {
 
 #[tokio::test]
 async fn a_message_without_an_id_is_known_when_it_is_returned() {
-    let Some(fixture) = Fixture::rabbitmq() else { return };
+    let Some(fixture) = Fixture::rabbitmq() else {
+        return;
+    };
     let mut publisher = Bus::foreign_publisher(amqp(&fixture.address), "elsewhere", true);
-    let nameless = Message { message_id: None, ..message("nowhere", 1) };
+    let nameless = Message {
+        message_id: None,
+        ..message("nowhere", 1)
+    };
     let result = publish_one(&mut publisher, nameless).await;
     assert_eq!(result, Err(PublishError::Unroutable("nowhere".to_owned())));
 }
 
 #[tokio::test]
 async fn a_master_that_is_not_there_yet_is_named_and_waited_for() {
-    let Some(fixture) = Fixture::rabbitmq() else { return };
+    let Some(fixture) = Fixture::rabbitmq() else {
+        return;
+    };
     let url = amqp(&fixture.address);
     let mut consumer = Bus::foreign(url, "cloud", "geoserver", &["#".to_owned()], 10);
     let error = within("an error", consumer.next()).await.unwrap_err();
-    assert_eq!(error.to_string(), "the exchange geoserver does not exist on the broker");
+    assert_eq!(
+        error.to_string(),
+        "the exchange geoserver does not exist on the broker"
+    );
 
     // An exchange of another type than Weir would choose is taken as it is.
     let channel = channel(&fixture).await;
-    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    let durable = ExchangeDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
     let fanout = ExchangeKind::Fanout;
     channel
         .exchange_declare("geoserver".into(), fanout, durable, FieldTable::default())
@@ -271,7 +331,10 @@ async fn a_master_that_is_not_there_yet_is_named_and_waited_for() {
         .unwrap();
     let mut publisher = Bus::foreign_publisher(url, "geoserver", true);
     let sending = async {
-        while publish_one(&mut publisher, message("any", "e-1")).await.is_err() {
+        while publish_one(&mut publisher, message("any", "e-1"))
+            .await
+            .is_err()
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -290,40 +353,72 @@ async fn a_master_that_is_not_there_yet_is_named_and_waited_for() {
 
 #[tokio::test]
 async fn a_message_that_the_broker_finds_too_large_fails_by_itself() {
-    let Some(fixture) = Fixture::rabbitmq() else { return };
+    let Some(fixture) = Fixture::rabbitmq() else {
+        return;
+    };
     let bus = fixture.bus().await;
     let mut publisher = bus.publisher();
     let payload = vec![0; (16 << 20) + 1].into();
-    let result = publish_one(&mut publisher, Message { payload, ..message("a.b.c", 1) }).await;
-    assert!(matches!(result, Err(PublishError::TooLarge(_))), "{result:?}");
+    let result = publish_one(
+        &mut publisher,
+        Message {
+            payload,
+            ..message("a.b.c", 1)
+        },
+    )
+    .await;
+    assert!(
+        matches!(result, Err(PublishError::TooLarge(_))),
+        "{result:?}"
+    );
     let result = publish_one(&mut publisher, message(&"k".repeat(256), 2)).await;
-    assert!(matches!(result, Err(PublishError::TooLarge(_))), "{result:?}");
+    assert!(
+        matches!(result, Err(PublishError::TooLarge(_))),
+        "{result:?}"
+    );
     publish(&mut publisher, "topp.layer.added", 3..=3).await;
 }
 
 #[tokio::test]
 async fn a_queue_that_is_declared_otherwise_is_named() {
-    let Some(fixture) = Fixture::rabbitmq() else { return };
+    let Some(fixture) = Fixture::rabbitmq() else {
+        return;
+    };
     let channel = channel(&fixture).await;
-    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
     let queue = "weir.slave.eu".into();
-    channel.queue_declare(queue, durable, FieldTable::default()).await.unwrap();
+    channel
+        .queue_declare(queue, durable, FieldTable::default())
+        .await
+        .unwrap();
     let bus = Bus::open(&fixture.address).await.unwrap();
 
-    let mismatches = within("preflight", bus.preflight(&["eu", "us"])).await.unwrap();
+    let mismatches = within("preflight", bus.preflight(&["eu", "us"]))
+        .await
+        .unwrap();
     assert_eq!(mismatches.len(), 1, "{mismatches:?}");
     assert_eq!(mismatches[0].what, "queue weir.slave.eu");
     // The broker tells of one argument that differs, whichever it compared first.
-    assert!(mismatches[0].difference.contains("received the value"), "{mismatches:?}");
+    assert!(
+        mismatches[0].difference.contains("received the value"),
+        "{mismatches:?}"
+    );
 
     bus.declare().await.unwrap();
-    let error = within("attaching", bus.attach("eu", &subscriptions(&["#"]))).await.unwrap_err();
+    let error = within("attaching", bus.attach("eu", &subscriptions(&["#"])))
+        .await
+        .unwrap_err();
     assert_eq!(error, BusError::Mismatch(mismatches[0].clone()));
 }
 
 /// A channel of somebody else.
 async fn channel(fixture: &Fixture) -> lapin::Channel {
     let url = fixture.url.as_deref().unwrap();
-    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let connection = Connection::connect(url, ConnectionProperties::default())
+        .await
+        .unwrap();
     connection.create_channel().await.unwrap()
 }

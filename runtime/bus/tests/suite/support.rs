@@ -32,18 +32,28 @@ impl Fixture {
     pub(crate) fn embedded() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = Address::Embedded(directory.path().to_owned());
-        Self { address, url: None, _directory: Some(directory) }
+        Self {
+            address,
+            url: None,
+            _directory: Some(directory),
+        }
     }
 
     /// `None`, and says so, if there is no broker to test with.
     pub(crate) fn rabbitmq() -> Option<Self> {
         let (url, _) = vhost()?;
-        Some(Self { address: url.parse().unwrap(), url: Some(url), _directory: None })
+        Some(Self {
+            address: url.parse().unwrap(),
+            url: Some(url),
+            _directory: None,
+        })
     }
 
     /// The bus, declared.
     pub(crate) async fn bus(&self) -> Bus {
-        let bus = within("opening the bus", Bus::open(&self.address)).await.unwrap();
+        let bus = within("opening the bus", Bus::open(&self.address))
+            .await
+            .unwrap();
         within("declaring", bus.declare()).await.unwrap();
         bus
     }
@@ -63,7 +73,9 @@ pub(crate) fn vhost() -> Option<(String, String)> {
 #[expect(clippy::print_stderr, reason = "a test that is skipped has to say so")]
 fn make_vhosts() -> Option<(String, String)> {
     let Ok(url) = std::env::var(URL) else {
-        eprintln!("skipped: {URL} is not set; `tests/rabbitmq start` prints it, `make test` sets it");
+        eprintln!(
+            "skipped: {URL} is not set; `tests/rabbitmq start` prints it, `make test` sets it"
+        );
         return None;
     };
     let prefix = format!("test-{}", std::process::id());
@@ -77,7 +89,9 @@ fn make_vhosts() -> Option<(String, String)> {
     );
     let made = rabbitmqctl(&["eval", &expression]);
     assert!(made.status.success(), "{made:?}");
-    let (url, _) = url.rsplit_once('/').expect("the URL ends with a virtual host");
+    let (url, _) = url
+        .rsplit_once('/')
+        .expect("the URL ends with a virtual host");
     Some((url.to_owned(), prefix))
 }
 
@@ -95,7 +109,10 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn subscriptions(patterns: &[&str]) -> Vec<Subscription> {
-    patterns.iter().map(|pattern| pattern.parse().unwrap()).collect()
+    patterns
+        .iter()
+        .map(|pattern| pattern.parse().unwrap())
+        .collect()
 }
 
 /// A message that is known by its id.
@@ -111,7 +128,11 @@ pub(crate) fn message(key: &str, id: impl Display) -> Message {
 }
 
 /// Publishes messages `first..=last`, and waits until each is confirmed.
-pub(crate) async fn publish(publisher: &mut Publisher, key: &str, numbers: std::ops::RangeInclusive<u32>) {
+pub(crate) async fn publish(
+    publisher: &mut Publisher,
+    key: &str,
+    numbers: std::ops::RangeInclusive<u32>,
+) {
     for number in numbers.clone() {
         publisher.publish(message(key, number)).await;
     }
@@ -137,7 +158,15 @@ impl Taken {
 
 pub(crate) async fn take(consumer: &mut Consumer) -> Taken {
     match within("a delivery", consumer.next()).await.unwrap() {
-        Received::Delivery { tag, redelivered, message } => Taken { tag, redelivered, message },
+        Received::Delivery {
+            tag,
+            redelivered,
+            message,
+        } => Taken {
+            tag,
+            redelivered,
+            message,
+        },
         Received::Restarted => panic!("the connection was lost"),
     }
 }
@@ -154,7 +183,10 @@ pub(crate) async fn take_ids(consumer: &mut Consumer, count: usize) -> (Vec<Stri
 }
 
 pub(crate) fn ids(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
-    numbers.into_iter().map(|number| number.to_string()).collect()
+    numbers
+        .into_iter()
+        .map(|number| number.to_string())
+        .collect()
 }
 
 /// Asserts that nothing comes. A delivery that should not come needs a moment to show itself; too

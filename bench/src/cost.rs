@@ -1,0 +1,245 @@
+//! CPU per event: through each kind of plugin, fresh and warm, against the same logic in native
+//! Rust; and through a slave's whole chain.
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use weir_event::Event;
+use weir_pipeline::assembly::Plugins;
+use weir_pipeline::file::Surroundings;
+use weir_pipeline::line::Processed;
+use weir_pipeline::names::Names;
+use weir_pipeline::observe::{Observation, Observer};
+use weir_pipeline::plan::{PipelineId, Plan};
+use weir_plugin::{Filter as _, Router as _, Transform as _, from_settings};
+use weir_wasm::{Host, HostSettings, Instances, Limits, Stage};
+
+use crate::events;
+use crate::report::{Report, median_and_lowest};
+
+const SIZES: [(&str, usize); 2] = [("1 KiB", 1 << 10), ("64 KiB", 64 << 10)];
+const FILTER: &str = r#"{"kinds":["security"]}"#;
+const REMAP: &str = r#"{"workspaces":{"topp":"topp_eu"}}"#;
+const ROUTE: &str = r#"{"routes":[{"workspaces":["topp"],"slaves":["eu"]}]}"#;
+
+/// Samples of about 20 ms each.
+const SAMPLES: usize = 31;
+const SAMPLE: Duration = Duration::from_millis(20);
+
+/// Microseconds per call: median and lowest.
+async fn time(mut call: impl AsyncFnMut()) -> (f64, f64) {
+    let mut rounds = 1_u32;
+    loop {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            call().await;
+        }
+        if start.elapsed() > SAMPLE {
+            break;
+        }
+        rounds *= 2;
+    }
+    let mut samples = Vec::with_capacity(SAMPLES);
+    for _ in 0..SAMPLES {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            call().await;
+        }
+        samples.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+    }
+    median_and_lowest(samples)
+}
+
+pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let cache = tempfile::tempdir()?;
+    let host = Host::new(HostSettings { cache: Some(cache.path().to_owned()) })?;
+    let mut rows = Vec::new();
+    for (size, bytes) in SIZES {
+        let (event, _) = events::decode(&events::frame(1, bytes));
+        for (name, file, settings) in [
+            ("filter drop-kinds", "drop_kinds", FILTER),
+            ("transform remap-workspaces", "remap_workspaces", REMAP),
+            ("router route-by-workspace", "route_by_workspace", ROUTE),
+        ] {
+            let path = plugins.join(format!("{file}.wasm"));
+            let plugin = host.read(&path).context("run `make plugins` first")?;
+            let native = native(name, &event)?;
+            let mut figures = vec![native.0];
+            for instances in [Instances::Warm { recycle: Instances::RECYCLE }, Instances::Fresh] {
+                let limits = Limits { fuel: 1_000_000_000, ..Limits::default() };
+                let stage = plugin.stage(name, settings, limits, instances).await?;
+                let (median, lowest) = time(async || run(&stage, &event).await).await;
+                figures.extend([median, lowest]);
+            }
+            rows.push((format!("{name}, {size}"), figures));
+        }
+    }
+    let columns = ["native", "warm", "warm, lowest", "fresh", "fresh, lowest"];
+    report.table("A plugin, µs per event", &columns, &rows);
+    chain(plugins, cache.path(), report).await
+}
+
+async fn run(stage: &Stage, event: &Event) {
+    let outcome = match stage {
+        Stage::Filter(filter) => filter.filter(event).await.map(|judgement| drop(black_box(judgement))),
+        Stage::Transform(transform) => transform.transform(event).await.map(|events| drop(black_box(events))),
+        Stage::Router(router) => {
+            let slaves = ["eu".to_owned(), "us".to_owned()];
+            router.route(event, &slaves).await.map(|chosen| drop(black_box(chosen)))
+        }
+    };
+    if let Err(fault) = outcome {
+        panic!("{fault}");
+    }
+}
+
+/// The same logic, compiled for this machine, with the copy of the event that a call makes.
+fn native(name: &str, event: &Event) -> anyhow::Result<(f64, f64)> {
+    let event = native_event(event);
+    let refused = |reason: String| anyhow::anyhow!(reason);
+    let mut call: Box<dyn FnMut()> = match name.split(' ').next() {
+        Some("filter") => {
+            let plugin: drop_kinds::DropKinds = from_settings(FILTER).map_err(refused)?;
+            Box::new(move || drop(black_box(plugin.filter(black_box(&event.clone())))))
+        }
+        Some("transform") => {
+            let plugin: remap_workspaces::RemapWorkspaces = from_settings(REMAP).map_err(refused)?;
+            Box::new(move || drop(black_box(plugin.transform(black_box(event.clone())))))
+        }
+        Some("router") => {
+            let plugin: route_by_workspace::RouteByWorkspace = from_settings(ROUTE).map_err(refused)?;
+            let slaves = vec!["eu".to_owned(), "us".to_owned()];
+            Box::new(move || drop(black_box(plugin.route(black_box(&event.clone()), slaves.clone()))))
+        }
+        _ => bail!("no native `{name}`"),
+    };
+    let rounds = 2_000;
+    let mut samples = Vec::with_capacity(SAMPLES);
+    for _ in 0..SAMPLES {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            call();
+        }
+        samples.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+    }
+    Ok(median_and_lowest(samples))
+}
+
+fn native_event(event: &Event) -> weir_plugin::Event {
+    let object = |object: &weir_event::Object| weir_plugin::Object {
+        kind: object.kind.to_string(),
+        workspace: object.workspace.clone(),
+        name: object.name.clone(),
+        id: object.id.clone(),
+    };
+    weir_plugin::Event {
+        id: event.id.clone(),
+        source: event.source.clone(),
+        time: event.time.clone(),
+        sequence: event.sequence,
+        action: weir_plugin::Action::Added,
+        subject: object(&event.subject),
+        previous: event.previous.as_ref().map(object),
+        references: event
+            .references
+            .iter()
+            .map(|reference| weir_plugin::Reference {
+                role: reference.role.clone(),
+                target: object(&reference.target),
+            })
+            .collect(),
+        properties: event
+            .properties
+            .iter()
+            .map(|property| weir_plugin::Property {
+                name: property.name.clone(),
+                value: property.value.clone(),
+            })
+            .collect(),
+        attributes: event.attributes.clone(),
+        body: event.body.as_ref().map(|body| weir_plugin::Body {
+            content_type: body.content_type.clone(),
+            data: body.data.to_vec(),
+        }),
+    }
+}
+
+struct Blind;
+
+impl Observer for Blind {
+    fn observe(&self, _observation: &Observation<'_>) {}
+}
+
+impl Surroundings for Blind {
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _path: &Path) -> Result<String, String> {
+        Err("there are no files here".to_owned())
+    }
+}
+
+/// A slave with a filter and a remap; `{}` is where the keys of the plugins go.
+fn pipeline(plugins: &Path, instances: &str) -> String {
+    let path = |name: &str| -> PathBuf { plugins.join(name) };
+    format!(
+        r##"
+[[plugin]]
+name = "drop-kinds"
+path = {:?}
+instances = "{instances}"
+
+[[plugin]]
+name = "remap-workspaces"
+path = {:?}
+instances = "{instances}"
+
+[[slave]]
+name = "eu"
+subscribe = ["#"]
+stages = [
+  {{ plugin = "drop-kinds", config = {FILTER_TOML} }},
+  {{ plugin = "remap-workspaces", config = {{ workspaces = {{ topp = "topp_eu" }} }} }},
+]
+sink = {{ type = "stdout", dialect = "geoserver-cloud" }}
+"##,
+        path("drop_kinds.wasm"),
+        path("remap_workspaces.wasm"),
+    )
+}
+
+const FILTER_TOML: &str = r#"{ kinds = ["security"] }"#;
+
+async fn chain(plugins: &Path, cache: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let host = Host::new(HostSettings { cache: Some(cache.to_owned()) })?;
+    let mut rows = Vec::new();
+    for (size, bytes) in SIZES {
+        let message = events::canonical(&events::frame(1, bytes));
+        let mut figures = Vec::new();
+        for instances in ["warm", "fresh"] {
+            let plan = Plan::read(Path::new("bench.toml"), &pipeline(plugins, instances), &Blind)?;
+            let (loaded, errors) = Plugins::read(&host, &plan.plugins);
+            if let Some(error) = errors.into_iter().next() {
+                return Err(error.into());
+            }
+            let id = PipelineId::Slave("eu".to_owned());
+            let Ok(chain) = loaded.chain(&plan, &id).await else { bail!("the chain cannot be") };
+            let (median, lowest) = time(async || {
+                let mut names = Names::default();
+                match chain.process(&message, false, &mut names, &Blind).await {
+                    Processed::Outcomes(outcomes) => assert_eq!(black_box(outcomes).len(), 1),
+                    other => panic!("{other:?}"),
+                }
+            })
+            .await;
+            figures.extend([median, lowest]);
+        }
+        rows.push((format!("decode, filter, remap, encode, {size}"), figures));
+    }
+    let columns = ["warm", "warm, lowest", "fresh", "fresh, lowest"];
+    report.table("A slave's whole chain, µs per event", &columns, &rows);
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! `weir check` and `weir plugin inspect` know what is wrong before anything starts.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::harness::{Broker, Site, guest, root};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+const GOOD: &str = r##"
+[[plugin]]
+name = "drop-kinds"
+path = "GUEST(drop-kinds)"
+
+[[slave]]
+name = "one"
+subscribe = ["#"]
+stages = [{ plugin = "drop-kinds", config = { kinds = ["security"] } }]
+sink = { type = "stdout" }
+"##;
+
+#[test]
+fn a_good_configuration_says_what_would_run() {
+    let site = Site::new(GOOD);
+    let output = site.call(&["check"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    assert!(told.contains("plugin drop-kinds: filter"), "{told}");
+    assert!(told.contains("slave one: drop-kinds"), "{told}");
+}
+
+#[test]
+fn problems_have_their_places_and_their_exit_code() {
+    let site = Site::new(&GOOD.replace("subscribe", "subscrib"));
+    let output = site.call(&["check"]);
+    assert_eq!(code(&output), 3);
+    let told = text(&output.stderr);
+    assert!(told.contains("weir.toml:8:1: [[slave]] has no key `subscrib`"), "{told}");
+    assert!(told.contains("did you mean `subscribe`?"), "{told}");
+
+    let output = site.call(&["check", "--json"]);
+    assert_eq!(code(&output), 3);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ok"], false);
+    assert_eq!(report["problems"][1]["line"], 8, "{report}");
+}
+
+#[test]
+fn every_plugin_and_its_settings_are_tried() {
+    let settings = r#"config = { kinds = ["security"] }"#;
+    let site = Site::new(&GOOD.replace(settings, "config = { kind = [] }"));
+    let output = site.call(&["check"]);
+    assert_eq!(code(&output), 3);
+    let told = text(&output.stderr);
+    assert!(told.contains("one/drop-kinds"), "{told}");
+    assert!(told.contains("unknown field `kind`"), "the plugin's own words: {told}");
+
+    let site = Site::new(&GOOD.replace("GUEST(drop-kinds)", "GUEST(route-by-workspace)"));
+    let told = text(&site.call(&["check"]).stderr);
+    assert!(told.contains("router"), "{told}");
+
+    let site = Site::new(&GOOD.replace("GUEST(drop-kinds)", "missing.wasm"));
+    let told = text(&site.call(&["check"]).stderr);
+    assert!(told.contains("missing.wasm"), "{told}");
+}
+
+#[test]
+fn the_broker_is_tried_unless_told_otherwise() {
+    let nobody = "[bus]\nurl = \"amqp://weir:hunter2@127.0.0.1:1\"\n";
+    let site = Site::new(&format!("{nobody}{GOOD}"));
+    let output = site.call(&["check"]);
+    assert_ne!(code(&output), 0);
+    let told = text(&output.stderr);
+    assert!(told.contains("broker"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    assert_eq!(code(&site.call(&["check", "--offline"])), 0);
+
+    let Some(broker) = Broker::new() else { return };
+    let site = Site::new(&format!("[bus]\nurl = \"{}\"\n{GOOD}", broker.url));
+    let output = site.call(&["check"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_schema_is_json() {
+    let site = Site::new("");
+    let schema: Value = serde_json::from_slice(&site.call(&["check", "--schema"]).stdout).unwrap();
+    assert_eq!(schema["title"], "weir.toml");
+}
+
+/// The smallest pipeline of each plugin is a right one.
+#[test]
+fn the_pipelines_of_the_plugins_are_right() {
+    let mut checked = 0;
+    for entry in std::fs::read_dir(root().join("plugins")).unwrap() {
+        let folder = entry.unwrap().path();
+        let text = std::fs::read_to_string(folder.join("pipeline.toml")).unwrap();
+        let directory = guest("drop-kinds").parent().unwrap().to_str().unwrap().to_owned();
+        let fixtures = root().join("tests/fixtures");
+        let text = text
+            .replace("../../target/wasm32-wasip2/plugin", &directory)
+            .replace("../../tests/fixtures", fixtures.to_str().unwrap());
+        let site = Site::new(&text);
+        let output = site.call(&["check"]);
+        assert_eq!(code(&output), 0, "{}: {}", folder.display(), text_of(&output));
+        checked += 1;
+    }
+    assert!(checked >= 6);
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stderr)
+}
+
+#[test]
+fn inspect_says_what_a_component_is() {
+    let site = Site::new("");
+    let path = guest("remap-workspaces");
+    let output = site.call(&["plugin", "inspect", path.to_str().unwrap()]);
+    assert_eq!(code(&output), 0);
+    let told = text(&output.stdout);
+    for expected in ["world    transform", "version  0.1.0", "sha256   ", "weir:plugin/host@0.1.0"] {
+        assert!(told.contains(expected), "{expected} in {told}");
+    }
+
+    site.replace("core.wasm", b"\0asm\x01\0\0\0");
+    let output = site.call(&["plugin", "inspect", "core.wasm", "--json"]);
+    assert_eq!(code(&output), 3);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["kind"], "core module");
+    assert!(report["problems"][0].as_str().unwrap().contains("wasm32-wasip2"), "{report}");
+}

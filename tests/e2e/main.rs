@@ -1,0 +1,12 @@
+//! What Weir promises, against the whole program: real components, a real RabbitMQ, real files and
+//! signals. One binary; its modules are the list of the promises.
+
+mod harness;
+
+mod checking;
+mod dead_letters;
+mod demo;
+mod main_job;
+mod reloading;
+mod stopping;
+mod swapping;

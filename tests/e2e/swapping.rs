@@ -1,0 +1,123 @@
+//! A new plugin takes over between two events; a broken one never does.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::harness::{Site, eventually, guest};
+
+const CONFIG: &str = r##"
+[[plugin]]
+name = "stamp"
+path = "stamp.wasm"
+
+[[master]]
+name = "m"
+dialect = "geoserver-cloud"
+source = { type = "stdin" }
+stages = [
+  { plugin = "stamp", name = "first", config = { attribute = "first" } },
+  { plugin = "stamp", name = "second", config = { attribute = "second" } },
+]
+
+[[slave]]
+name = "all"
+subscribe = ["#"]
+sink = { type = "file", path = "all.jsonl" }
+"##;
+
+/// The guest `stamp` with another version in its bytes.
+fn version(number: usize) -> Vec<u8> {
+    let mut bytes = fs::read(guest("stamp")).unwrap();
+    let marker = b"STAMP-00000000";
+    let places: Vec<usize> =
+        (0..bytes.len() - marker.len()).filter(|at| bytes[*at..].starts_with(marker)).collect();
+    assert_eq!(places.len(), 1, "the version stands once in the component");
+    let text = format!("STAMP-{number:08}");
+    bytes[places[0]..places[0] + text.len()].copy_from_slice(text.as_bytes());
+    bytes
+}
+
+/// A style is modified, again and again.
+fn event(number: usize) -> String {
+    format!(
+        r#"{{"type":"RemoteGeoServerEvent","originService":"rest:1","destinationService":"**","id":"e{number}","timestamp":1786900001000,"event":{{"CatalogInfoRemoved":{{"updateSequence":{number},"objectId":"StyleInfoImpl-{number}","objectName":"topp:s{number}","objectType":"STYLE"}}}}}}"#
+    )
+}
+
+#[test]
+fn fifty_swaps_under_load_lose_reorder_and_mix_nothing() {
+    let site = Site::new(CONFIG);
+    site.replace("stamp.wasm", &version(0));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+
+    let router = fs::read(guest("route-by-workspace")).unwrap();
+    let filter = fs::read(guest("drop-kinds")).unwrap();
+    // A transform that takes no settings of this kind.
+    let refusing = fs::read(guest("remap-workspaces")).unwrap();
+    let (mut sent, mut good) = (0, 0);
+    let mut feed = |weir: &mut crate::harness::Weir<'_>, count: usize| {
+        let lines: Vec<String> = (sent..sent + count).map(event).collect();
+        weir.feed(lines.iter().map(String::as_str));
+        sent += count;
+        sent
+    };
+    for swap in 1..=50 {
+        let seen = feed(&mut weir, 40);
+        let before = weir.log();
+        let heard = |weir: &crate::harness::Weir<'_>, text: &str| {
+            (weir.log().matches(text).count() > before.matches(text).count()).then_some(())
+        };
+        let whole = version(swap);
+        match swap % 5 {
+            1 => site.replace("stamp.wasm", &whole[..whole.len() / 2]),
+            2 => site.replace("stamp.wasm", format!("no component {swap}").as_bytes()),
+            3 => site.replace("stamp.wasm", if swap % 2 == 0 { &router } else { &filter }),
+            4 => site.replace("stamp.wasm", &refusing),
+            _ => {
+                site.replace("stamp.wasm", &whole);
+                good += 1;
+                eventually("the swap", || heard(&weir, "swapped"));
+                // Events that come now are for the new version.
+                feed(&mut weir, 1);
+                let count = seen + 1;
+                let lines = site.wait_for_lines("all.jsonl", count);
+                assert_eq!(lines[count - 1]["first"], format!("STAMP-{swap:08}"));
+                continue;
+            }
+        }
+        eventually("the refusal", || heard(&weir, "the old version stays in service"));
+    }
+    let total = feed(&mut weir, 0);
+    let lines = site.wait_for_lines("all.jsonl", total);
+    let (status, log) = weir.stop();
+    assert!(status.success(), "{log}");
+
+    assert_eq!(good, 10);
+    assert_eq!(lines.len(), total, "nothing twice");
+    let mut versions = BTreeSet::new();
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!(line["id"], format!("e{number}"), "in order");
+        assert_eq!(line["first"], line["second"], "handled wholly by one version: {line}");
+        versions.insert(line["first"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(versions.len(), 11, "{versions:?}");
+    assert_eq!(log.matches("the old version stays in service").count(), 40, "one error each:\n{log}");
+}
+
+#[test]
+fn a_pinned_plugin_changes_only_with_its_pin() {
+    let site = Site::new(CONFIG);
+    site.replace("stamp.wasm", &version(0));
+    let inspected = site.call(&["plugin", "inspect", "--json", "stamp.wasm"]);
+    let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    let pin = inspected["sha256"].as_str().unwrap();
+    let path = "path = \"stamp.wasm\"";
+    site.configure(&CONFIG.replace(path, &format!("{path}\nsha256 = \"{pin}\"")));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    site.replace("stamp.wasm", &version(1));
+    weir.wait_for_log("the configuration pins");
+    weir.feed([event(0).as_str()]);
+    assert_eq!(site.wait_for_lines("all.jsonl", 1)[0]["first"], "STAMP-00000000");
+}
