@@ -330,7 +330,6 @@ pub(crate) async fn bare(url: &str, queue: &str, exchange: &str) -> anyhow::Resu
         .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
         .await?;
     let mut confirms = FuturesOrdered::new();
-    let mut last = 0;
     let mut unacked = 0;
     loop {
         tokio::select! {
@@ -349,10 +348,10 @@ pub(crate) async fn bare(url: &str, queue: &str, exchange: &str) -> anyhow::Resu
                 confirms.push_back(async move { confirm.await.map(|_| tag) });
             }
             Some(tag) = confirms.next(), if !confirms.is_empty() => {
-                last = tag?;
+                let tag = tag?;
                 unacked += 1;
                 if unacked >= PREFETCH / 4 || confirms.is_empty() {
-                    source.basic_ack(last, BasicAckOptions { multiple: true }).await?;
+                    source.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
                     unacked = 0;
                 }
             }

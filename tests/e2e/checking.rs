@@ -126,7 +126,7 @@ fn inspect_says_what_a_component_is() {
     let output = site.call(&["plugin", "inspect", path.to_str().unwrap()]);
     assert_eq!(code(&output), 0);
     let told = text(&output.stdout);
-    for expected in ["world    transform", "version  0.1.0", "sha256   ", "weir:plugin/host@0.1.0"] {
+    for expected in ["world    transform", "version  0.1.0", "sha256   ", "weir:plugin/transforming@0.1.0"] {
         assert!(told.contains(expected), "{expected} in {told}");
     }
 

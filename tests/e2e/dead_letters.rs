@@ -22,7 +22,7 @@ source = {{ type = "stdin" }}
 [[slave]]
 name = "one"
 subscribe = ["#"]
-stages = [{{ plugin = "misbehave", config = {{ behaviour = "reject" }} }}]
+stages = [{{ plugin = "misbehave", config = {{ deed = {{ reject = "not today" }} }} }}]
 sink = {{ type = "file", path = "one.jsonl" }}
 
 [[slave]]
@@ -69,7 +69,7 @@ async fn check(site: &Site, address: &Address) {
     assert_eq!(rejected.header("weir-stage"), Some("one/misbehave"));
     let digest = weir_wasm::inspect(&std::fs::read(guest("misbehave")).unwrap()).digest;
     assert_eq!(rejected.header("weir-plugin-sha256"), Some(digest.to_string().as_str()));
-    assert!(rejected.header("weir-reason").is_some_and(|reason| reason.contains("one/misbehave")));
+    assert!(rejected.header("weir-reason").is_some_and(|reason| reason.contains("not today")));
     // The original bytes, as they were on the bus.
     assert_eq!(rejected.message_id.as_deref(), good[0]["id"].as_str());
     let payload: serde_json::Value = serde_json::from_slice(&rejected.payload).unwrap();
@@ -101,6 +101,6 @@ fn a_paused_slave_waits_for_a_better_plugin() {
     weir.feed([frames()[1].as_str()]);
     weir.wait_for_log("paused until the configuration or a plugin changes");
     site.wait_for_lines("two.jsonl", 1);
-    site.configure(&config.replace("\"reject\"", "\"none\""));
+    site.configure(&config.replace("{ reject = \"not today\" }", "\"echo\""));
     assert_eq!(site.wait_for_lines("one.jsonl", 1).len(), 1);
 }

@@ -6,6 +6,9 @@
 //! else stays as it came, so that a field that Weir has never heard of survives. Whatever a format
 //! has no place for (GeoServer Cloud refers to objects by id, so a reference has no place for a
 //! name) is not written.
+//!
+//! Numbers keep their digits. Only an exponent has one spelling once something was changed: `1E5`
+//! becomes `1e+5`.
 
 mod cloudevents;
 mod geonode;

@@ -83,6 +83,8 @@ impl fmt::Display for Object {
         write!(f, "{}", self.kind)?;
         match (&self.workspace, &self.name, &self.id) {
             (Some(workspace), Some(name), _) => write!(f, " {workspace}:{name}"),
+            // There is one catalog and one logging: their names say no more than their kinds.
+            (None, Some(name), _) if name == self.kind.as_str() => Ok(()),
             (Some(only), None, _) | (None, Some(only), _) => write!(f, " {only}"),
             (None, None, Some(id)) => write!(f, " #{id}"),
             (None, None, None) => Ok(()),

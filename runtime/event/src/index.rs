@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::event::{Event, Kind, Object};
@@ -148,7 +148,7 @@ impl Index {
 }
 
 impl Default for Index {
-    /// Room for 100 000 ids, some 20 MB.
+    /// Room for 100 000 ids.
     fn default() -> Self {
         Self::new(100_000)
     }
@@ -186,7 +186,7 @@ impl Entry {
         let present = fields
             .into_iter()
             .filter_map(|(key, text)| Some((key.to_owned(), text?.into())));
-        Value::Object(Map::from_iter(present)).to_string()
+        Value::Object(present.collect()).to_string()
     }
 
     /// Reads what [`Entry::to_json_line`] wrote.

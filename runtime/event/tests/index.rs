@@ -195,7 +195,7 @@ proptest! {
         let mut model: Vec<String> = Vec::new();
         for (learns, id) in uses {
             let id = id.to_string();
-            let known = model.iter().any(|known| *known == id);
+            let known = model.contains(&id);
             if learns {
                 index.learn(&event(layer(&id), Vec::new()));
             } else {

@@ -18,8 +18,8 @@ pub enum AssemblyError {
          if the change is wanted, change `sha256`"
     )]
     Pinned { name: String, found: Digest, pinned: String },
-    #[error("stage `{stage}`: {source}")]
-    Stage { stage: String, source: StageError },
+    #[error(transparent)]
+    Stage(#[from] StageError),
     #[error("stage `{stage}`: `{plugin}` is a {found}, and belongs into {place}")]
     Misplaced { stage: String, plugin: String, found: &'static str, place: &'static str },
     #[error("stage `{stage}` needs plugin `{plugin}`, which could not be read")]
@@ -68,16 +68,28 @@ impl Plugins {
         self.0.values().map(|(plan, plugin)| (plan, plugin))
     }
 
-    async fn stage(&self, plan: &StagePlan) -> Result<Stage, AssemblyError> {
-        let Some((plugin_plan, plugin)) = self.0.get(&plan.plugin) else {
-            let (stage, plugin) = (plan.name.clone(), plan.plugin.clone());
+    /// The plugin of a stage, if it may stand at this place.
+    fn plugin(&self, plan: &StagePlan, place: Place) -> Result<&(PluginPlan, Plugin), AssemblyError> {
+        let (stage, plugin) = (plan.name.clone(), plan.plugin.clone());
+        let Some(known) = self.0.get(&plan.plugin) else {
             return Err(AssemblyError::NoPlugin { stage, plugin });
         };
-        let (limits, instances) = (plugin_plan.limits.clone(), plugin_plan.instances);
-        plugin
-            .stage(&plan.name, plan.settings.reveal(), limits, instances)
-            .await
-            .map_err(|source| AssemblyError::Stage { stage: plan.name.clone(), source })
+        let world = known.1.world();
+        let (fits, place) = match place {
+            Place::Stages => (world != World::Router, "`route`"),
+            Place::Route => (world == World::Router, "`stages`"),
+        };
+        if !fits {
+            let found = world.as_str();
+            return Err(AssemblyError::Misplaced { stage, plugin, found, place });
+        }
+        Ok(known)
+    }
+
+    async fn stage(&self, plan: &StagePlan, place: Place) -> Result<Stage, AssemblyError> {
+        let (PluginPlan { limits, instances, .. }, plugin) = self.plugin(plan, place)?;
+        let settings = plan.settings.reveal();
+        Ok(plugin.stage(&plan.name, settings, limits.clone(), *instances).await?)
     }
 
     /// The stages of a pipeline; every error among them, not only the first.
@@ -85,10 +97,10 @@ impl Plugins {
         let mut stages = Vec::with_capacity(plans.len());
         let mut errors = Vec::new();
         for plan in plans {
-            match self.stage(plan).await {
+            match self.stage(plan, Place::Stages).await {
                 Ok(Stage::Filter(filter)) => stages.push(Work::Filter(filter)),
                 Ok(Stage::Transform(transform)) => stages.push(Work::Transform(transform)),
-                Ok(Stage::Router(_)) => errors.push(misplaced(plan, World::Router, "`route`")),
+                Ok(Stage::Router(_)) => unreachable!("a router is not let in here"),
                 Err(error) => errors.push(error),
             }
         }
@@ -96,10 +108,9 @@ impl Plugins {
     }
 
     async fn router(&self, plan: &StagePlan) -> Result<Router, AssemblyError> {
-        match self.stage(plan).await? {
+        match self.stage(plan, Place::Route).await? {
             Stage::Router(router) => Ok(router),
-            Stage::Filter(_) => Err(misplaced(plan, World::Filter, "`stages`")),
-            Stage::Transform(_) => Err(misplaced(plan, World::Transform, "`stages`")),
+            Stage::Filter(_) | Stage::Transform(_) => unreachable!("only routers are let in here"),
         }
     }
 
@@ -143,11 +154,9 @@ impl Plugins {
     }
 }
 
-fn misplaced(plan: &StagePlan, found: World, place: &'static str) -> AssemblyError {
-    AssemblyError::Misplaced {
-        stage: plan.name.clone(),
-        plugin: plan.plugin.clone(),
-        found: found.as_str(),
-        place,
-    }
+/// Where in a pipeline a plugin stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Stages,
+    Route,
 }

@@ -21,6 +21,7 @@ use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
 use weir_wasm::{Host, HostSettings};
 
+use crate::check::Unfit;
 use crate::config::Config;
 use crate::ends::{self, BusSink, Ends};
 use crate::signals::{Signal, Signals};
@@ -327,5 +328,5 @@ pub(crate) fn none_of(errors: Vec<AssemblyError>) -> anyhow::Result<()> {
         return Ok(());
     }
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    bail!("{}", lines.join("\n"))
+    Err(Unfit(lines.join("\n")).into())
 }

@@ -7,6 +7,8 @@
 
 mod body;
 mod build;
+mod names;
+mod properties;
 
 use std::borrow::Cow;
 
@@ -15,6 +17,7 @@ use serde_json::{Map, Value};
 
 pub(super) use self::body::store;
 use self::body::{Form, Slot};
+use self::names::{old_name, read_name, write_names};
 use super::{DecodeError, Dialect, EncodeError, Read, blank, json, push_author};
 use crate::event::{Action, Body, Event, Kind, Object, Reference};
 
@@ -189,7 +192,7 @@ fn read_catalog(
     if let Some(form) = form(fields)
         && let Some(body) = fields.get_mut(form.key())
     {
-        event.properties = body::properties(body, form);
+        event.properties = properties::read(body, form);
         event.body = Some(Body {
             content_type: form.content_type().to_owned(),
             data: json::compact(body),
@@ -259,87 +262,6 @@ fn kind_of(object_type: &str) -> Kind {
         "GEOSERVER" => Kind::Global,
         other => Kind::from(other.to_lowercase().as_str()),
     }
-}
-
-/// True for the kinds whose name is not prefixed, whatever colons are in it.
-fn is_global(kind: &Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Catalog
-            | Kind::Global
-            | Kind::Logging
-            | Kind::Security
-            | Kind::GridSet
-            | Kind::BlobStore
-    )
-}
-
-/// Takes a name as frames write it apart: `topp:states`, or a bare one.
-fn read_name(object: &mut Object, name: &str) {
-    if object.kind.is_named_by_workspace() {
-        object.workspace = Some(name.to_owned());
-    } else if let Some((workspace, name)) = name.split_once(':')
-        && !is_global(&object.kind)
-    {
-        object.workspace = Some(workspace.to_owned());
-        object.name = Some(name.to_owned());
-    } else {
-        object.name = Some(name.to_owned());
-    }
-}
-
-/// The name as frames write it; `None` if the object has none. The inverse of [`read_name`].
-fn join_name(object: &Object) -> Result<Option<Cow<'_, str>>, String> {
-    if object.kind.is_named_by_workspace() {
-        return Ok(object.workspace.as_deref().map(Cow::Borrowed));
-    }
-    match (object.workspace.as_deref(), object.name.as_deref()) {
-        (_, None) => Ok(None),
-        (Some(_), _) if is_global(&object.kind) => {
-            Err(format!("a {} lies in no workspace", object.kind))
-        }
-        (Some(workspace), _) if workspace.is_empty() || workspace.contains(':') => Err(format!(
-            "`{workspace}` cannot be a prefix: use a workspace without colon"
-        )),
-        (Some(workspace), Some(name)) => Ok(Some(Cow::Owned(format!("{workspace}:{name}")))),
-        (None, Some(name)) if name.contains(':') && !is_global(&object.kind) => Err(format!(
-            "without workspace, the name `{name}` would be read as a prefixed one"
-        )),
-        (None, Some(name)) => Ok(Some(Cow::Borrowed(name))),
-    }
-}
-
-/// What a frame about a modified object says of its old name. It is prefixed and the same as
-/// `objectName` when the name did not change, and bare when it did. Frames that this crate wrote
-/// may be prefixed in both cases.
-struct OldName {
-    prefixed: bool,
-    previous: Option<Object>,
-}
-
-fn old_name(fields: &Map<String, Value>, subject: &Object) -> Option<OldName> {
-    let old = json::text(fields, "oldName")?;
-    if subject.kind.is_named_by_workspace() || is_global(&subject.kind) {
-        let mut previous = Object::of(subject.kind.clone());
-        read_name(&mut previous, old);
-        let same = previous.workspace == subject.workspace && previous.name == subject.name;
-        return Some(OldName {
-            prefixed: true,
-            previous: Some(previous).filter(|_| !same),
-        });
-    }
-    let prefix = subject.workspace.as_deref();
-    let rest = prefix.and_then(|prefix| old.strip_prefix(prefix)?.strip_prefix(':'));
-    let name = rest.unwrap_or(old);
-    let previous = (subject.name.as_deref() != Some(name)).then(|| Object {
-        workspace: subject.workspace.clone(),
-        name: Some(name.to_owned()),
-        ..Object::of(subject.kind.clone())
-    });
-    Some(OldName {
-        prefixed: rest.is_some(),
-        previous,
-    })
 }
 
 fn form(fields: &Map<String, Value>) -> Option<Form> {
@@ -486,72 +408,6 @@ fn milliseconds(event: &Event) -> Result<i64, EncodeError> {
         EncodeError::unsayable(DIALECT, event, problem)
     })?;
     Ok(time.as_millisecond())
-}
-
-fn write_names(
-    fields: &mut Map<String, Value>,
-    key: &str,
-    was: &Event,
-    now: &Event,
-) -> Result<(), String> {
-    let (subject, old) = (&was.subject, &now.previous);
-    let old_form = old_name(fields, subject);
-    body::replace(
-        fields.get_mut("objectId"),
-        subject.id.as_deref(),
-        now.subject.id.as_deref(),
-    );
-    let renamed = now.subject.name != subject.name || now.subject.workspace != subject.workspace;
-    if !renamed && now.previous == was.previous {
-        return Ok(());
-    }
-    let name = join_name(&now.subject)?;
-    // A frame that names its subject by id only has no place for a name.
-    if let Some(name) = name
-        .as_deref()
-        .filter(|_| renamed && fields.contains_key(key))
-    {
-        json::set_text(fields, key, Some(name));
-    }
-    let is_flat = key != "objectName";
-    let old = match old {
-        Some(previous) if is_flat => join_name(previous)?.map(Cow::into_owned),
-        Some(previous) => {
-            let prefixed = was.previous.is_some() && old_form.is_some_and(|old| old.prefixed);
-            bare_or_prefixed(previous, &now.subject, prefixed)?
-        }
-        None if !fields.contains_key("oldName") => return Ok(()),
-        None if is_flat || old_form.is_some_and(|old| old.prefixed) => name.map(Cow::into_owned),
-        None => now.subject.name.clone(),
-    };
-    if let Some(old) = old {
-        json::set_text(fields, "oldName", Some(&old));
-    }
-    Ok(())
-}
-
-/// An old name; it has no workspace of its own, only, at most, the subject's as a prefix.
-fn bare_or_prefixed(
-    previous: &Object,
-    subject: &Object,
-    prefixed: bool,
-) -> Result<Option<String>, String> {
-    let Some(name) = &previous.name else {
-        return Ok(join_name(previous)?.map(Cow::into_owned));
-    };
-    // A bare name that begins like a prefixed one would be read as that.
-    let ambiguous = subject.workspace.as_deref().is_some_and(|prefix| {
-        name.strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with(':'))
-    });
-    if !prefixed && !ambiguous {
-        return Ok(Some(name.clone()));
-    }
-    let there = Object {
-        workspace: subject.workspace.clone(),
-        ..previous.clone()
-    };
-    Ok(join_name(&there)?.map(Cow::into_owned))
 }
 
 fn replace_body(

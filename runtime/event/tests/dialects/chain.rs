@@ -3,7 +3,7 @@
 
 use weir_event::{Action, Decoded, Dialect, Event, Index};
 
-use crate::{SOURCE, decode, fixture, message, notifications, text};
+use crate::{SOURCE, decode, fixture, golden, message, notifications, text};
 
 const FRAMES: [&str; 2] = [
     "geoserver-cloud-frames.jsonl",
@@ -134,30 +134,4 @@ fn a_notification_becomes_a_frame_if_that_needs_no_object() {
         assert_eq!(read.time, event.time);
         assert_eq!(read.id, event.id);
     }
-}
-
-/// Compares lines with a file of this folder; `UPDATE_GOLDEN=1` writes it.
-fn golden(name: &str, lines: &[String]) {
-    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    let is = lines
-        .iter()
-        .map(|line| format!("{line}\n"))
-        .collect::<String>();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, is).unwrap();
-        return;
-    }
-    let recorded = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        !recorded.is_empty(),
-        "{path} is missing: UPDATE_GOLDEN=1 writes it"
-    );
-    for (number, (is, recorded)) in is.lines().zip(recorded.lines()).enumerate() {
-        assert_eq!(is, recorded, "line {} of {path}", number + 1);
-    }
-    assert_eq!(
-        is.lines().count(),
-        recorded.lines().count(),
-        "lines of {path}"
-    );
 }

@@ -186,7 +186,8 @@ impl Seeds {
     }
 
     fn added(&self, number: usize) -> Value {
-        let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|index| self.ids[index].as_str());
+        let [one, two, three, four, five, six] =
+            [0, 1, 2, 3, 4, 5].map(|index| self.ids[index].as_str());
         let parameters = json!({"host": self.value, "port": self.port, "on": true, "none": null,
             "odd": {"Literal": {"type": "java.lang.Integer", "value": self.port}}});
         let (object_type, named, object) = match number {
@@ -199,46 +200,46 @@ impl Seeds {
             2 => (
                 "DATASTORE",
                 true,
-                json!({"workspace": a, "type": "PostGIS", "connectionParameters": parameters}),
+                json!({"workspace": one, "type": "PostGIS", "connectionParameters": parameters}),
             ),
             3 => (
                 "COVERAGESTORE",
                 true,
-                json!({"workspace": a, "url": self.value, "connectionParameters": {}}),
+                json!({"workspace": one, "url": self.value, "connectionParameters": {}}),
             ),
             4 => (
                 "WMSSTORE",
                 true,
-                json!({"workspace": a, "capabilitiesURL": self.value, "password": self.value}),
+                json!({"workspace": one, "capabilitiesURL": self.value, "password": self.value}),
             ),
             5 => (
                 "FEATURETYPE",
                 true,
-                json!({"namespace": a, "store": b, "nativeName": self.name}),
+                json!({"namespace": one, "store": two, "nativeName": self.name}),
             ),
-            6 => ("COVERAGE", true, json!({"store": b, "namespace": a})),
+            6 => ("COVERAGE", true, json!({"store": two, "namespace": one})),
             7 => (
                 "STYLE",
                 true,
-                json!({"workspace": a, "filename": self.value}),
+                json!({"workspace": one, "filename": self.value}),
             ),
             8 => (
                 "LAYER",
                 true,
-                json!({"resource": a, "defaultStyle": b, "styles": [c, d, c], "type": "VECTOR"}),
+                json!({"resource": one, "defaultStyle": two, "styles": [three, four, three], "type": "VECTOR"}),
             ),
             9 => (
                 "LAYER",
                 true,
-                json!({"type": "WMS", "resource": a, "defaultStyle": null, "styles": ["", {"name": self.value}]}),
+                json!({"type": "WMS", "resource": one, "defaultStyle": null, "styles": ["", {"name": self.value}]}),
             ),
             10 => (
                 "LAYERGROUP",
                 true,
-                json!({"workspace": a, "layers": [b, b, {"type": "LAYERGROUP", "id": c}], "styles": [null, d, ""],
-                "rootLayer": e, "rootLayerStyle": f, "layerGroupStyles": [{"layers": [a], "styles": [b, null]}, null]}),
+                json!({"workspace": one, "layers": [two, two, {"type": "LAYERGROUP", "id": three}], "styles": [null, four, ""],
+                "rootLayer": five, "rootLayerStyle": six, "layerGroupStyles": [{"layers": [one], "styles": [two, null]}, null]}),
             ),
-            _ => ("MAP", true, json!({"layers": [a, b]})),
+            _ => ("MAP", true, json!({"layers": [one, two]})),
         };
         let mut whole = json!({"@type": "Info", "id": "subject-1"});
         if named {

@@ -1,5 +1,7 @@
 //! What is read from the notifications for GeoNode, and written into them.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use weir_event::{Action, Dialect, Event, Property};
 
@@ -18,11 +20,11 @@ fn a_notification_says_what_happened_to_what() {
         .iter()
         .map(|(_, json)| {
             let (event, _) = decode(GEONODE, &message(json.as_str()));
-            let references = event.references.iter();
-            let references: String = references
-                .map(|r| format!(", {} = {}", r.role, r.target))
-                .collect();
-            format!("{} {}{references}", event.subject, event.action)
+            let mut line = format!("{} {}", event.subject, event.action);
+            for reference in &event.references {
+                write!(line, ", {} = {}", reference.role, reference.target).unwrap();
+            }
+            line
         })
         .collect();
     assert_eq!(
@@ -85,7 +87,7 @@ fn changes_are_set_in_their_places() {
     assert_eq!(json["source"]["name"], "eu");
     assert_eq!(json["source"]["namespaceURI"], "http://eu");
     let json = changed("layergroup remove", |event| {
-        event.subject.workspace = Some("eu".to_owned())
+        event.subject.workspace = Some("eu".to_owned());
     });
     assert_eq!(json["source"]["workspace"], "eu");
 }

@@ -8,7 +8,7 @@ use weir_event::{
     Action, Body, Decoded, Dialect, EncodeError, Event, HeaderValue, Kind, Object, Property,
 };
 
-use crate::{SOURCE, decode, fixture, message, text};
+use crate::{SOURCE, decode, fixture, golden, message, text};
 
 const CLOUD: Dialect = Dialect::GeoServerCloud;
 
@@ -28,23 +28,39 @@ fn every_frame(index: usize) -> Event {
 
 #[test]
 fn every_frame_says_what_happened_to_what() {
-    let mut table = String::new();
-    for frame in fixture("geoserver-cloud-every-frame.jsonl").lines() {
-        match CLOUD.decode(&message(frame), SOURCE).unwrap() {
-            Decoded::NotCatalog(what) => writeln!(table, "- {what}").unwrap(),
-            Decoded::Event(event, _) => {
-                write!(table, "{} {}", event.subject, event.action).unwrap();
-                if let Some(previous) = &event.previous {
-                    write!(table, ", was {previous}").unwrap();
+    let fixture = fixture("geoserver-cloud-every-frame.jsonl");
+    let lines: Vec<String> = fixture
+        .lines()
+        .map(
+            |frame| match CLOUD.decode(&message(frame), SOURCE).unwrap() {
+                Decoded::NotCatalog(what) => format!("(no event: {what})"),
+                Decoded::Event(event, _) => {
+                    let mut line = format!("{} {}", event.subject, event.action);
+                    if let Some(previous) = &event.previous {
+                        write!(line, ", was {previous}").unwrap();
+                    }
+                    for reference in &event.references {
+                        write!(line, ", {} = {}", reference.role, reference.target).unwrap();
+                    }
+                    line
                 }
-                for reference in &event.references {
-                    write!(table, ", {} = {}", reference.role, reference.target).unwrap();
-                }
-                table.push('\n');
-            }
-        }
-    }
-    assert_eq!(table, include_str!("../golden/every-frame.txt"));
+            },
+        )
+        .collect();
+    golden("every-frame.txt", &lines);
+}
+
+/// Numbers keep all of their digits; the exponent alone has one spelling.
+#[test]
+fn numbers_keep_their_digits() {
+    let frame = r#"{"type":"X","id":"1","n":[0.10,1E5,12345678901234567890.5,-0.0]}"#;
+    let (event, document) = decode(CLOUD, &message(frame));
+    let sent = Dialect::CloudEvents.encode(&event, &document).unwrap();
+    assert!(
+        text(&sent).contains("[0.10,1e+5,12345678901234567890.5,-0.0]"),
+        "{}",
+        text(&sent)
+    );
 }
 
 #[test]
@@ -263,6 +279,14 @@ fn what_cannot_be_written_is_an_error_that_says_why() {
         "the body cannot be written as geoserver-cloud: the property `title` was added; only connectionParameters may be added to"
     );
     assert_eq!(
+        error(7, |event| event.subject.id = None),
+        "geoserver-cloud cannot say `featuretype harbour:piers added`: it has lost its id, by which that dialect refers to objects"
+    );
+    assert_eq!(
+        error(7, |event| event.subject.name = None),
+        "geoserver-cloud cannot say `featuretype harbour added`: it has lost its name"
+    );
+    assert_eq!(
         error(7, |event| event.subject.workspace = Some("a:b".to_owned())),
         "geoserver-cloud cannot say `featuretype a:b:piers added`: `a:b` cannot be a prefix: use a workspace without colon"
     );
@@ -339,6 +363,8 @@ fn what_is_no_frame_says_why() {
         "]".repeat(121)
     );
     assert!(error(&deep).contains("nests deeper than 120 levels"));
+    let huge = " ".repeat((64 << 20) + 1);
+    assert!(error(&huge).ends_with("67108865 bytes are more than the 67108864 that are read"));
     let deeper = "[".repeat(100_000);
     assert!(error(&deeper).contains("recursion limit"));
 }

@@ -101,10 +101,10 @@ impl Change {
         let text = |text: &Option<String>| text.as_ref().map(|text| text.replace(':', "_"));
         for (reference, name) in event.references.iter_mut().zip(self.values.iter().cycle()) {
             reference.target.workspace = text(&self.workspace);
-            reference.target.name = name.clone();
+            reference.target.name.clone_from(name);
         }
-        if let Some(previous) = &mut event.previous {
-            previous.workspace = text(&self.previous);
+        if let (Some(previous), Some(workspace)) = (&mut event.previous, text(&self.previous)) {
+            previous.workspace = Some(workspace);
         }
         event.set_attribute("traceparent", self.name.clone().unwrap_or_default());
         event.sequence = event.sequence.map(|sequence| sequence + 1);
@@ -188,6 +188,18 @@ proptest! {
         let (read, _) = decode(CLOUD, &written);
         // The body has the changes in it.
         prop_assert_eq!(&Event { body: now.body.clone(), ..read }, &now);
+
+        // The object says what the frame around it says.
+        if let Some(object) = frame.pointer("/event/CatalogInfoAdded/object") {
+            let written: Value = serde_json::from_slice(&written.payload).unwrap();
+            let written = &written["event"]["CatalogInfoAdded"]["object"];
+            prop_assert_eq!(written["id"].as_str(), now.subject.id.as_deref());
+            if object.get("name").is_some() {
+                let own = now.subject.kind.is_named_by_workspace();
+                let name = if own { &now.subject.workspace } else { &now.subject.name };
+                prop_assert_eq!(written["name"].as_str(), name.as_deref());
+            }
+        }
 
         let (old, new) = (texts(&was), texts(&now));
         let (before, after) =

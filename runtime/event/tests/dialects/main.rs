@@ -1,5 +1,10 @@
 //! What the dialects promise: read what others write, change only what was changed.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "functions that tests share may panic as tests do"
+)]
+
 mod chain;
 mod cloudevents;
 mod frames;
@@ -45,4 +50,27 @@ fn notifications() -> Vec<(String, String)> {
             (title.to_owned(), json.trim_end().to_owned())
         })
         .collect()
+}
+
+/// Compares lines with a file of this folder; `UPDATE_GOLDEN=1` writes it.
+fn golden(name: &str, lines: &[String]) {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    let is = lines.join("\n") + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, is).unwrap();
+        return;
+    }
+    let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        !recorded.is_empty(),
+        "{path} is missing: UPDATE_GOLDEN=1 writes it"
+    );
+    for (number, (is, recorded)) in is.lines().zip(recorded.lines()).enumerate() {
+        assert_eq!(is, recorded, "line {} of {path}", number + 1);
+    }
+    assert_eq!(
+        is.lines().count(),
+        recorded.lines().count(),
+        "lines of {path}"
+    );
 }

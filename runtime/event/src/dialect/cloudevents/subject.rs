@@ -95,54 +95,54 @@ fn decode(segment: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(kind: Kind, workspace: Option<&str>, name: Option<&str>, expected: &str) {
+    fn check(kind: &Kind, workspace: Option<&str>, name: Option<&str>, expected: &str) {
         let object = Object {
             workspace: workspace.map(str::to_owned),
             name: name.map(str::to_owned),
             ..Object::of(kind.clone())
         };
         assert_eq!(path(&object), expected);
-        assert_eq!(parse(&kind, expected), object, "{expected}");
+        assert_eq!(parse(kind, expected), object, "{expected}");
     }
 
     #[test]
     fn a_path_says_what_the_object_is_called() {
-        check(Kind::Workspace, Some("topp"), None, "workspaces/topp");
-        check(Kind::Namespace, Some("topp"), None, "namespaces/topp");
+        check(&Kind::Workspace, Some("topp"), None, "workspaces/topp");
+        check(&Kind::Namespace, Some("topp"), None, "namespaces/topp");
         check(
-            Kind::Settings,
+            &Kind::Settings,
             Some("topp"),
             None,
             "workspaces/topp/settings",
         );
         check(
-            Kind::Layer,
+            &Kind::Layer,
             Some("topp"),
             Some("states"),
             "workspaces/topp/layers/states",
         );
         check(
-            Kind::Layer,
+            &Kind::Layer,
             Some("workspaces"),
             None,
             "workspaces/workspaces/layers",
         );
-        check(Kind::Style, None, Some("line"), "styles/line");
-        check(Kind::Catalog, None, None, "catalog");
-        check(Kind::Global, None, Some("geoserver"), "global/geoserver");
+        check(&Kind::Style, None, Some("line"), "styles/line");
+        check(&Kind::Catalog, None, None, "catalog");
+        check(&Kind::Global, None, Some("geoserver"), "global/geoserver");
         check(
-            Kind::GridSet,
+            &Kind::GridSet,
             None,
             Some("EPSG:4326"),
             "gridsets/EPSG%3A4326",
         );
         check(
-            Kind::Layer,
+            &Kind::Layer,
             Some("a/b"),
             Some("50 % søk"),
             "workspaces/a%2Fb/layers/50%20%25%20s%C3%B8k",
         );
-        check(Kind::from("odd/kind"), None, Some(""), "odd%2Fkinds/");
+        check(&Kind::from("odd/kind"), None, Some(""), "odd%2Fkinds/");
     }
 
     #[test]

@@ -4,17 +4,15 @@
 //! a `Literal`, which gives a Java class before the value, and a reference in it is a
 //! `ResolvingProxyDto`. The order of the keys of a `Literal` matters to GeoServer.
 //!
-//! Reading and writing share one walk: [`references`] and [`property_places`] give the places, to
-//! read what is there or to set it.
+//! Reading and writing share one walk, which gives the places: to read what is there, or to set it.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::kind_of;
+use super::{kind_of, properties};
 use crate::dialect::{Dialect, EncodeError, json};
-use crate::event::{Event, Kind, Object, Property};
+use crate::event::{Event, Kind, Object};
 
 /// Which of the two shapes a body has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +58,7 @@ pub(in crate::dialect) fn write(
 ) -> Result<(), EncodeError> {
     write_subject(body, form, &was.subject, &now.subject);
     if was.properties != now.properties {
-        write_properties(body, form, was, now)?;
+        properties::write(body, form, was, now)?;
     }
     Ok(())
 }
@@ -109,9 +107,13 @@ pub(super) fn replace(place: Option<&mut Value>, old: Option<&str>, new: Option<
     }
 }
 
+/// What the target of a reference is to the subject: a word of the contract, or the name of the
+/// property of a patch that has none.
+pub(super) type Role = Cow<'static, str>;
+
 /// A place that refers to another object.
 pub(super) struct Slot<'a> {
-    pub(super) role: Cow<'static, str>,
+    pub(super) role: Role,
     kind: Kind,
     place: &'a mut Value,
     /// Where a frame says the same thing once more.
@@ -120,7 +122,7 @@ pub(super) struct Slot<'a> {
 
 impl<'a> Slot<'a> {
     /// `place` must be an id, or an object that has an id or a name.
-    pub(super) fn new(role: Cow<'static, str>, kind: Kind, place: &'a mut Value) -> Self {
+    pub(super) fn new(role: Role, kind: Kind, place: &'a mut Value) -> Self {
         let told = place.get("type").and_then(Value::as_str).map(kind_of);
         let kind = told
             .filter(|told| !matches!(told, Kind::Other(_)))
@@ -134,8 +136,8 @@ impl<'a> Slot<'a> {
     }
 
     /// Takes the place of another slot as one more that says the same.
-    pub(super) fn say_again(&mut self, other: Self) {
-        self.again = Some(other.place);
+    pub(super) fn say_again(&mut self, Self { place, .. }: Self) {
+        self.again = Some(place);
     }
 
     /// What the place refers to.
@@ -232,7 +234,7 @@ fn role(key: &str, subject: &Kind, resource: &Kind) -> Option<(&'static str, Kin
         "resource" => ("resource", resource.clone()),
         "defaultStyle" => ("default-style", Kind::Style),
         "styles" => ("style", Kind::Style),
-        "layers" => ("layer", Kind::Published),
+        "layers" | "publishables" => ("layer", Kind::Published),
         "rootLayer" => ("root-layer", Kind::Layer),
         "rootLayerStyle" => ("root-layer-style", Kind::Style),
         "defaultWorkspace" => ("default-workspace", Kind::Workspace),
@@ -278,12 +280,7 @@ fn group_styles<'a>(value: &'a mut Value, slots: &mut Vec<Slot<'a>>) {
 }
 
 /// An id, an object with one, or a list of such.
-fn collect<'a>(
-    value: &'a mut Value,
-    role: &Cow<'static, str>,
-    kind: &Kind,
-    slots: &mut Vec<Slot<'a>>,
-) {
+fn collect<'a>(value: &'a mut Value, role: &Role, kind: &Kind, slots: &mut Vec<Slot<'a>>) {
     let refers = match &*value {
         Value::String(id) => !id.is_empty(),
         Value::Object(map) => json::text(map, "id").or(json::text(map, "name")).is_some(),
@@ -301,7 +298,7 @@ fn collect<'a>(
 /// The proxies in a `Literal`: it is one, it is a list of them, or a list of literals.
 fn proxies<'a>(
     literal: &'a mut Map<String, Value>,
-    role: &Cow<'static, str>,
+    role: &Role,
     kind: &Kind,
     slots: &mut Vec<Slot<'a>>,
 ) {
@@ -324,11 +321,11 @@ fn proxies<'a>(
     }
 }
 
-fn literal_in(value: &mut Value) -> Option<&mut Map<String, Value>> {
+pub(super) fn literal_in(value: &mut Value) -> Option<&mut Map<String, Value>> {
     value.get_mut("Literal")?.as_object_mut()
 }
 
-fn patches(patch: &mut Value) -> Option<&mut Vec<Value>> {
+pub(super) fn patches(patch: &mut Value) -> Option<&mut Vec<Value>> {
     let patch = if patch.get("Patch").is_some() {
         patch.get_mut("Patch")?
     } else {
@@ -338,7 +335,7 @@ fn patches(patch: &mut Value) -> Option<&mut Vec<Value>> {
 }
 
 /// The entries of a patch: the name of a property, and the `Literal` that is its new value.
-fn literals(patch: &mut Value) -> impl Iterator<Item = (&str, &mut Map<String, Value>)> {
+pub(super) fn literals(patch: &mut Value) -> impl Iterator<Item = (&str, &mut Map<String, Value>)> {
     patches(patch).into_iter().flatten().filter_map(|entry| {
         let (mut name, mut literal) = (None, None);
         for (key, value) in entry.as_object_mut()? {
@@ -350,211 +347,4 @@ fn literals(patch: &mut Value) -> impl Iterator<Item = (&str, &mut Map<String, V
         }
         Some((name?, literal?))
     })
-}
-
-/// Fields that are properties of their own.
-const PROPERTIES: [&str; 7] = [
-    "uri",
-    "url",
-    "capabilitiesURL",
-    "username",
-    "password",
-    "adminUsername",
-    "adminPassword",
-];
-
-const PARAMETERS: &str = "connectionParameters";
-
-/// Where the value of a property stands.
-enum Place<'a> {
-    Plain(&'a mut Value),
-    Literal(&'a mut Map<String, Value>),
-}
-
-impl<'a> Place<'a> {
-    fn of(value: &'a mut Value) -> Option<Self> {
-        if value.is_object() {
-            let literal = literal_in(value)?;
-            json::scalar(literal.get("value")?)?;
-            return Some(Self::Literal(literal));
-        }
-        json::scalar(value)?;
-        Some(Self::Plain(value))
-    }
-
-    fn text(&self) -> Option<String> {
-        match self {
-            Self::Plain(value) => json::scalar(value),
-            Self::Literal(literal) => json::scalar(literal.get("value")?),
-        }
-    }
-
-    fn set(self, text: &str) {
-        match self {
-            Self::Plain(value) => {
-                json::set_scalar(value, text);
-            }
-            Self::Literal(literal) => {
-                if let Some(value) = literal.get_mut("value")
-                    && !json::set_scalar(value, text)
-                {
-                    json::set_text(literal, "type", Some("java.lang.String"));
-                }
-            }
-        }
-    }
-}
-
-/// The properties that a body has places for.
-pub(super) fn properties(body: &mut Value, form: Form) -> Vec<Property> {
-    let mut known = HashSet::new();
-    let mut properties = Vec::new();
-    for (name, place) in property_places(body, form) {
-        // Only a patch can say a thing twice.
-        if form == Form::Patch && !known.insert(name.clone()) {
-            continue;
-        }
-        if let Some(value) = place.text() {
-            properties.push(Property {
-                name: name.into_owned(),
-                value,
-            });
-        }
-    }
-    properties
-}
-
-fn property_places(body: &mut Value, form: Form) -> Vec<(Cow<'_, str>, Place<'_>)> {
-    let mut places = Vec::new();
-    match form {
-        Form::Object => {
-            for (key, value) in body.as_object_mut().into_iter().flatten() {
-                if key == PARAMETERS {
-                    parameter_places(value, &mut places);
-                } else if PROPERTIES.contains(&key.as_str())
-                    && let Some(place) = Place::of(value)
-                {
-                    places.push((Cow::Borrowed(key.as_str()), place));
-                }
-            }
-        }
-        Form::Patch => {
-            for (name, literal) in literals(body) {
-                if name == PARAMETERS {
-                    if let Some(value) = literal.get_mut("value") {
-                        parameter_places(value, &mut places);
-                    }
-                } else if PROPERTIES.contains(&name)
-                    && literal.get("value").and_then(json::scalar).is_some()
-                {
-                    places.push((Cow::Borrowed(name), Place::Literal(literal)));
-                }
-            }
-        }
-    }
-    places
-}
-
-fn parameter_places<'a>(value: &'a mut Value, places: &mut Vec<(Cow<'a, str>, Place<'a>)>) {
-    for (key, value) in value.as_object_mut().into_iter().flatten() {
-        if let Some(place) = Place::of(value) {
-            places.push((Cow::Owned(format!("{PARAMETERS}.{key}")), place));
-        }
-    }
-}
-
-fn write_properties(
-    body: &mut Value,
-    form: Form,
-    was: &Event,
-    now: &Event,
-) -> Result<(), EncodeError> {
-    let old = by_name(&was.properties);
-    let new = by_name(&now.properties);
-    for (name, place) in property_places(body, form) {
-        if let Some(value) = new.get(&*name)
-            && old.get(&*name) != Some(value)
-        {
-            place.set(value);
-        }
-    }
-    for property in &was.properties {
-        if !new.contains_key(property.name.as_str()) {
-            remove_property(body, form, &property.name);
-        }
-    }
-    for property in &now.properties {
-        if !old.contains_key(property.name.as_str()) {
-            add_property(body, form, property)?;
-        }
-    }
-    Ok(())
-}
-
-fn by_name(properties: &[Property]) -> HashMap<&str, &str> {
-    properties
-        .iter()
-        .map(|property| (property.name.as_str(), property.value.as_str()))
-        .collect()
-}
-
-fn remove_property(body: &mut Value, form: Form, name: &str) {
-    if let Some(key) = parameter(name) {
-        for parameters in parameter_maps(body, form) {
-            parameters.shift_remove(key);
-        }
-        return;
-    }
-    match form {
-        Form::Object => {
-            if let Value::Object(object) = body {
-                object.shift_remove(name);
-            }
-        }
-        Form::Patch => {
-            if let Some(patches) = patches(body) {
-                patches.retain(|entry| entry.get("name").and_then(Value::as_str) != Some(name));
-            }
-        }
-    }
-}
-
-fn add_property(body: &mut Value, form: Form, property: &Property) -> Result<(), EncodeError> {
-    let refuse = |problem: &str| {
-        Err(EncodeError::body(
-            Dialect::GeoServerCloud,
-            format!("the property `{}` {problem}", property.name),
-        ))
-    };
-    let Some(key) = parameter(&property.name) else {
-        return refuse("was added; only connectionParameters may be added to");
-    };
-    let value = match form {
-        Form::Object => Value::from(property.value.as_str()),
-        Form::Patch => json!({"Literal": {"type": "java.lang.String", "value": property.value}}),
-    };
-    match parameter_maps(body, form).into_iter().next() {
-        Some(parameters) => parameters.insert(key.to_owned(), value),
-        // GeoServer replaces all parameters by those of a patch: one alone would wipe the others.
-        None => return refuse("was added to an event that has no connectionParameters"),
-    };
-    Ok(())
-}
-
-fn parameter(name: &str) -> Option<&str> {
-    name.strip_prefix(PARAMETERS)?.strip_prefix('.')
-}
-
-fn parameter_maps(body: &mut Value, form: Form) -> Vec<&mut Map<String, Value>> {
-    match form {
-        Form::Object => body
-            .get_mut(PARAMETERS)
-            .and_then(Value::as_object_mut)
-            .into_iter()
-            .collect(),
-        Form::Patch => literals(body)
-            .filter(|(name, _)| *name == PARAMETERS)
-            .filter_map(|(_, literal)| literal.get_mut("value")?.as_object_mut())
-            .collect(),
-    }
 }

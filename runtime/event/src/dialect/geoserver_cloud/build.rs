@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{DIALECT, Form, join_name, milliseconds, parse_body};
+use super::names::join_name;
+use super::{DIALECT, Form, milliseconds, parse_body};
 use crate::dialect::{EncodeError, json};
 use crate::event::{Action, Event, Kind};
 
