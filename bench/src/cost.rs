@@ -2,7 +2,7 @@
 //! Rust; and through a slave's whole chain.
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -54,7 +54,9 @@ async fn time(mut call: impl AsyncFnMut()) -> (f64, f64) {
 
 pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Result<()> {
     let cache = tempfile::tempdir()?;
-    let host = Host::new(HostSettings { cache: Some(cache.path().to_owned()) })?;
+    let host = Host::new(HostSettings {
+        cache: Some(cache.path().to_owned()),
+    })?;
     let mut rows = Vec::new();
     for (size, bytes) in SIZES {
         let (event, _) = events::decode(&events::frame(1, bytes));
@@ -67,8 +69,16 @@ pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Resu
             let plugin = host.read(&path).context("run `make plugins` first")?;
             let native = native(name, &event)?;
             let mut figures = vec![native.0];
-            for instances in [Instances::Warm { recycle: Instances::RECYCLE }, Instances::Fresh] {
-                let limits = Limits { fuel: 1_000_000_000, ..Limits::default() };
+            for instances in [
+                Instances::Warm {
+                    recycle: Instances::RECYCLE,
+                },
+                Instances::Fresh,
+            ] {
+                let limits = Limits {
+                    fuel: 1_000_000_000,
+                    ..Limits::default()
+                };
                 let stage = plugin.stage(name, settings, limits, instances).await?;
                 let (median, lowest) = time(async || run(&stage, &event).await).await;
                 figures.extend([median, lowest]);
@@ -83,11 +93,20 @@ pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Resu
 
 async fn run(stage: &Stage, event: &Event) {
     let outcome = match stage {
-        Stage::Filter(filter) => filter.filter(event).await.map(|judgement| drop(black_box(judgement))),
-        Stage::Transform(transform) => transform.transform(event).await.map(|events| drop(black_box(events))),
+        Stage::Filter(filter) => filter
+            .filter(event)
+            .await
+            .map(|judgement| drop(black_box(judgement))),
+        Stage::Transform(transform) => transform
+            .transform(event)
+            .await
+            .map(|events| drop(black_box(events))),
         Stage::Router(router) => {
             let slaves = ["eu".to_owned(), "us".to_owned()];
-            router.route(event, &slaves).await.map(|chosen| drop(black_box(chosen)))
+            router
+                .route(event, &slaves)
+                .await
+                .map(|chosen| drop(black_box(chosen)))
         }
     };
     if let Err(fault) = outcome {
@@ -105,13 +124,19 @@ fn native(name: &str, event: &Event) -> anyhow::Result<(f64, f64)> {
             Box::new(move || drop(black_box(plugin.filter(black_box(&event.clone())))))
         }
         Some("transform") => {
-            let plugin: remap_workspaces::RemapWorkspaces = from_settings(REMAP).map_err(refused)?;
+            let plugin: remap_workspaces::RemapWorkspaces =
+                from_settings(REMAP).map_err(refused)?;
             Box::new(move || drop(black_box(plugin.transform(black_box(event.clone())))))
         }
         Some("router") => {
-            let plugin: route_by_workspace::RouteByWorkspace = from_settings(ROUTE).map_err(refused)?;
+            let plugin: route_by_workspace::RouteByWorkspace =
+                from_settings(ROUTE).map_err(refused)?;
             let slaves = vec!["eu".to_owned(), "us".to_owned()];
-            Box::new(move || drop(black_box(plugin.route(black_box(&event.clone()), slaves.clone()))))
+            Box::new(move || {
+                drop(black_box(
+                    plugin.route(black_box(&event.clone()), slaves.clone()),
+                ));
+            })
         }
         _ => bail!("no native `{name}`"),
     };
@@ -184,17 +209,17 @@ impl Surroundings for Blind {
 
 /// A slave with a filter and a remap; `{}` is where the keys of the plugins go.
 fn pipeline(plugins: &Path, instances: &str) -> String {
-    let path = |name: &str| -> PathBuf { plugins.join(name) };
+    let path = |name: &str| plugins.join(name).display().to_string();
     format!(
         r##"
 [[plugin]]
 name = "drop-kinds"
-path = {:?}
+path = "{}"
 instances = "{instances}"
 
 [[plugin]]
 name = "remap-workspaces"
-path = {:?}
+path = "{}"
 instances = "{instances}"
 
 [[slave]]
@@ -214,19 +239,27 @@ sink = {{ type = "stdout", dialect = "geoserver-cloud" }}
 const FILTER_TOML: &str = r#"{ kinds = ["security"] }"#;
 
 async fn chain(plugins: &Path, cache: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let host = Host::new(HostSettings { cache: Some(cache.to_owned()) })?;
+    let host = Host::new(HostSettings {
+        cache: Some(cache.to_owned()),
+    })?;
     let mut rows = Vec::new();
     for (size, bytes) in SIZES {
         let message = events::canonical(&events::frame(1, bytes));
         let mut figures = Vec::new();
         for instances in ["warm", "fresh"] {
-            let plan = Plan::read(Path::new("bench.toml"), &pipeline(plugins, instances), &Blind)?;
+            let plan = Plan::read(
+                Path::new("bench.toml"),
+                &pipeline(plugins, instances),
+                &Blind,
+            )?;
             let (loaded, errors) = Plugins::read(&host, &plan.plugins);
             if let Some(error) = errors.into_iter().next() {
                 return Err(error.into());
             }
             let id = PipelineId::Slave("eu".to_owned());
-            let Ok(chain) = loaded.chain(&plan, &id).await else { bail!("the chain cannot be") };
+            let Ok(chain) = loaded.chain(&plan, &id).await else {
+                bail!("the chain cannot be")
+            };
             let (median, lowest) = time(async || {
                 let mut names = Names::default();
                 match chain.process(&message, false, &mut names, &Blind).await {

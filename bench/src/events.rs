@@ -70,5 +70,7 @@ pub(crate) fn decode(frame: &str) -> (Event, Document) {
 /// The frame as a master puts it on the bus.
 pub(crate) fn canonical(frame: &str) -> Message {
     let (event, document) = decode(frame);
-    Dialect::CloudEvents.encode(&event, &document).expect("a decoded event can be encoded")
+    Dialect::CloudEvents
+        .encode(&event, &document)
+        .expect("a decoded event can be encoded")
 }

@@ -18,6 +18,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use report::Report;
 
+/// What the program has, so that what is measured here is what runs there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let args: Vec<String> = std::env::args().collect();
@@ -26,19 +30,26 @@ fn main() -> anyhow::Result<()> {
     {
         return runtime.block_on(relay::bare(url, queue, exchange));
     }
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").canonicalize()?;
+    let target = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target")
+        .canonicalize()?;
     let plugins = target.join("wasm32-wasip2/plugin");
     let mut report = Report::default();
     runtime.block_on(async {
-        cost::measure(&plugins, &mut report).await.context("the cost of plugins")?;
-        start::measure(&target, &plugins, &mut report).await.context("the start")?;
-        match std::env::var("WEIR_TEST_AMQP_URL") {
-            Ok(url) => relay::measure(&url, &target, &plugins, &mut report).await.context("relays"),
-            Err(_) => {
-                println!("skipped: relays need WEIR_TEST_AMQP_URL; `make bench` starts a RabbitMQ");
-                Ok(())
-            }
+        cost::measure(&plugins, &mut report)
+            .await
+            .context("the cost of plugins")?;
+        start::measure(&target, &plugins, &mut report)
+            .await
+            .context("the start")?;
+        if let Ok(url) = std::env::var("WEIR_TEST_AMQP_URL") {
+            relay::measure(&url, &target, &plugins, &mut report)
+                .await
+                .context("relays")?;
+        } else {
+            println!("skipped: relays need WEIR_TEST_AMQP_URL; `make bench` starts a RabbitMQ");
         }
+        anyhow::Ok(())
     })?;
     let path = target.join("bench.json");
     std::fs::write(&path, report.json())?;

@@ -65,8 +65,12 @@ pub(crate) async fn measure(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(url, target, plugins).await?;
-    let mut contenders =
-        vec![Contender::Bare, Contender::Weir, Contender::Shovel, Contender::TwoHops];
+    let mut contenders = vec![
+        Contender::Bare,
+        Contender::Weir,
+        Contender::Shovel,
+        Contender::TwoHops,
+    ];
     match node_modules(target) {
         Ok(()) => contenders.insert(3, Contender::Node),
         Err(error) => println!("\nskipped: the node relay: {error:#}"),
@@ -76,7 +80,11 @@ pub(crate) async fn measure(
     for round in 0..ROUNDS {
         for (contender, runs) in contenders.iter().zip(&mut runs) {
             println!("round {} of {ROUNDS}: {}", round + 1, contender.name());
-            runs.push(lab.run(*contender).await.with_context(|| contender.name())?);
+            runs.push(
+                lab.run(*contender)
+                    .await
+                    .with_context(|| contender.name())?,
+            );
         }
     }
     let median = |runs: &[Run], figure: fn(&Run) -> f64| {
@@ -90,11 +98,18 @@ pub(crate) async fn measure(
             let per_second = median(runs, |run| run.per_second);
             let relay = median(runs, |run| run.relay_cpu);
             let broker = median(runs, |run| run.broker_cpu);
-            (contender.name().to_owned(), vec![per_second, per_second / bare, relay, broker])
+            (
+                contender.name().to_owned(),
+                vec![per_second, per_second / bare, relay, broker],
+            )
         })
         .collect();
     let columns = ["messages/s", "of bare", "relay µs CPU", "broker µs CPU"];
-    report.table("Relays over quorum queues, 20,000 messages of 1 KiB", &columns, &rows);
+    report.table(
+        "Relays over quorum queues, 20,000 messages of 1 KiB",
+        &columns,
+        &rows,
+    );
     Ok(())
 }
 
@@ -103,7 +118,7 @@ struct Lab<'a> {
     target: &'a Path,
     plugins: &'a Path,
     broker: u32,
-    _connection: Connection,
+    connection: Connection,
     channel: Channel,
 }
 
@@ -111,7 +126,14 @@ impl<'a> Lab<'a> {
     async fn new(url: &'a str, target: &'a Path, plugins: &'a Path) -> anyhow::Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
-        Ok(Self { url, target, plugins, broker: broker()?, _connection: connection, channel })
+        Ok(Self {
+            url,
+            target,
+            plugins,
+            broker: broker()?,
+            connection,
+            channel,
+        })
     }
 
     async fn run(&self, contender: Contender) -> anyhow::Result<Run> {
@@ -120,7 +142,9 @@ impl<'a> Lab<'a> {
             _ => "weir.slave.bench",
         };
         for queue in ["weir.master.bench", "weir.slave.bench", "bench.out"] {
-            self.channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+            self.channel
+                .queue_delete(queue.into(), QueueDeleteOptions::default())
+                .await?;
         }
         self.declare_out().await?;
         let site = tempfile::tempdir()?;
@@ -137,7 +161,7 @@ impl<'a> Lab<'a> {
             None => 0.0,
         };
         let broker_cpu = cpu(self.broker)? - broker_before;
-        self.end(contender, process.as_mut())?;
+        Self::end(contender, process.as_mut())?;
         Ok(Run {
             per_second: f64::from(MESSAGES - first) / elapsed,
             relay_cpu: relay_cpu * 1e6 / f64::from(MESSAGES),
@@ -146,16 +170,32 @@ impl<'a> Lab<'a> {
     }
 
     async fn declare_out(&self) -> anyhow::Result<()> {
-        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
         for exchange in ["bench.out", "bench.in"] {
             self.channel
-                .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default())
+                .exchange_declare(
+                    exchange.into(),
+                    ExchangeKind::Topic,
+                    durable,
+                    FieldTable::default(),
+                )
                 .await?;
         }
         let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        let options = QueueDeclareOptions { durable: true, ..Default::default() };
-        self.channel.queue_declare("bench.out".into(), options, arguments).await?;
+        arguments.insert(
+            "x-queue-type".into(),
+            AMQPValue::LongString("quorum".into()),
+        );
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        self.channel
+            .queue_declare("bench.out".into(), options, arguments)
+            .await?;
         self.channel
             .queue_bind(
                 "bench.out".into(),
@@ -173,7 +213,9 @@ impl<'a> Lab<'a> {
         let url: AmqpUrl = self.url.parse()?;
         let mut publisher = if contender == Contender::TwoHops {
             // A run without messages declares the queue of the master.
-            let mut weir = self.start(contender, source, site)?.context("weir is a process")?;
+            let mut weir = self
+                .start(contender, source, site)?
+                .context("weir is a process")?;
             while self.depth(source).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -212,7 +254,12 @@ impl<'a> Lab<'a> {
         Ok(())
     }
 
-    fn start(&self, contender: Contender, source: &str, site: &Path) -> anyhow::Result<Option<Child>> {
+    fn start(
+        &self,
+        contender: Contender,
+        source: &str,
+        site: &Path,
+    ) -> anyhow::Result<Option<Child>> {
         let mut command = match contender {
             Contender::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -227,7 +274,10 @@ impl<'a> Lab<'a> {
                 command
             }
             Contender::Weir | Contender::TwoHops => {
-                fs::write(site.join("weir.toml"), self.config(contender == Contender::TwoHops))?;
+                fs::write(
+                    site.join("weir.toml"),
+                    self.config(contender == Contender::TwoHops),
+                )?;
                 let mut command = Command::new(self.target.join("release/weir"));
                 command.arg("run").current_dir(site).stdin(Stdio::null());
                 command.stderr(fs::File::create(site.join("weir.log"))?);
@@ -246,7 +296,7 @@ impl<'a> Lab<'a> {
         Ok(Some(command.spawn()?))
     }
 
-    fn end(&self, contender: Contender, process: Option<&mut Child>) -> anyhow::Result<()> {
+    fn end(contender: Contender, process: Option<&mut Child>) -> anyhow::Result<()> {
         if contender == Contender::Shovel {
             ctl(&["clear_parameter", "shovel", "bench"])?;
         }
@@ -258,7 +308,7 @@ impl<'a> Lab<'a> {
     }
 
     fn config(&self, two_hops: bool) -> String {
-        let path = |name: &str| self.plugins.join(name);
+        let path = |name: &str| self.plugins.join(name).display().to_string();
         let master = r#"
 [[master]]
 name = "bench"
@@ -266,17 +316,17 @@ dialect = "geoserver-cloud"
 source = { type = "amqp", exchange = "bench.in" }
 "#;
         format!(
-            r##"
+            r#"
 [bus]
 url = "{}"
 
 [[plugin]]
 name = "drop-kinds"
-path = {:?}
+path = "{}"
 
 [[plugin]]
 name = "remap-workspaces"
-path = {:?}
+path = "{}"
 {}
 [[slave]]
 name = "bench"
@@ -286,7 +336,7 @@ stages = [
   {{ plugin = "remap-workspaces", config = {{ workspaces = {{ topp = "topp_eu" }} }} }},
 ]
 sink = {{ type = "amqp", exchange = "bench.out", dialect = "geoserver-cloud" }}
-"##,
+"#,
             self.url,
             path("drop_kinds.wasm"),
             path("remap_workspaces.wasm"),
@@ -295,10 +345,15 @@ sink = {{ type = "amqp", exchange = "bench.out", dialect = "geoserver-cloud" }}
     }
 
     async fn depth(&self, queue: &str) -> anyhow::Result<u32> {
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
         // A queue that is missing costs the channel: each look has its own.
-        let channel = self._connection.create_channel().await?;
-        let queue = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
+        let channel = self.connection.create_channel().await?;
+        let queue = channel
+            .queue_declare(queue.into(), options, FieldTable::default())
+            .await?;
         let depth = queue.message_count();
         channel.close(200, "".into()).await?;
         Ok(depth)
@@ -311,7 +366,10 @@ sink = {{ type = "amqp", exchange = "bench.out", dialect = "geoserver-cloud" }}
             if depth >= messages {
                 return Ok(());
             }
-            ensure!(started.elapsed() < Duration::from_secs(120), "only {depth} arrived");
+            ensure!(
+                started.elapsed() < Duration::from_mins(2),
+                "only {depth} arrived"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -324,10 +382,19 @@ pub(crate) async fn bare(url: &str, queue: &str, exchange: &str) -> anyhow::Resu
     let publishing = Connection::connect(url, ConnectionProperties::default()).await?;
     let source = consuming.create_channel().await?;
     let target = publishing.create_channel().await?;
-    source.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-    target.confirm_select(ConfirmSelectOptions::default()).await?;
+    source
+        .basic_qos(PREFETCH, BasicQosOptions::default())
+        .await?;
+    target
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
     let mut deliveries = source
-        .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+        .basic_consume(
+            queue.into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
         .await?;
     let mut confirms = FuturesOrdered::new();
     let mut unacked = 0;
@@ -370,7 +437,11 @@ fn broker() -> anyhow::Result<u32> {
 
 fn ctl(args: &[&str]) -> anyhow::Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/rabbitmq");
-    let status = Command::new(script).arg("ctl").arg("-q").args(args).status()?;
+    let status = Command::new(script)
+        .arg("ctl")
+        .arg("-q")
+        .args(args)
+        .status()?;
     ensure!(status.success(), "rabbitmqctl {args:?} failed");
     Ok(())
 }
@@ -394,7 +465,13 @@ fn node_modules(target: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(&directory)?;
     fs::write(directory.join("package.json"), "{}")?;
     let status = Command::new("npm")
-        .args(["install", "--silent", "--no-audit", "--no-fund", "amqplib@0.10"])
+        .args([
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "amqplib@0.10",
+        ])
         .current_dir(&directory)
         .status()
         .context("npm cannot be run")?;

@@ -1,5 +1,7 @@
 //! Tables on the terminal, and the same figures as JSON.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 #[derive(Default)]
@@ -11,10 +13,14 @@ impl Report {
     /// Prints a table and keeps it. The first column of each row is its name.
     pub(crate) fn table(&mut self, title: &str, columns: &[&str], rows: &[(String, Vec<f64>)]) {
         println!("\n{title}");
-        let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = rows
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
         let mut line = " ".repeat(width);
         for column in columns {
-            line.push_str(&format!("  {column:>14}"));
+            write!(line, "  {column:>14}").expect("a string takes all");
         }
         println!("{line}");
         let mut kept = Vec::new();
@@ -23,7 +29,7 @@ impl Report {
             let mut row = Map::new();
             row.insert("name".to_owned(), json!(name));
             for (column, figure) in columns.iter().zip(figures) {
-                line.push_str(&format!("  {:>14}", number(*figure)));
+                write!(line, "  {:>14}", number(*figure)).expect("a string takes all");
                 row.insert((*column).to_owned(), json!(figure));
             }
             println!("{line}");

@@ -13,9 +13,15 @@ use crate::report::{Report, median_and_lowest};
 
 const EVENTS: usize = 20_000;
 
-pub(crate) async fn measure(target: &Path, plugins: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    target: &Path,
+    plugins: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let site = tempfile::tempdir()?;
-    let frames: Vec<String> = (0..EVENTS as u64).map(|number| events::frame(number, 1 << 10)).collect();
+    let frames: Vec<String> = (0..EVENTS as u64)
+        .map(|number| events::frame(number, 1 << 10))
+        .collect();
     fs::write(site.path().join("frames.jsonl"), frames.join("\n"))?;
     fs::write(site.path().join("weir.toml"), config(plugins))?;
 
@@ -39,18 +45,37 @@ pub(crate) async fn measure(target: &Path, plugins: &Path, report: &mut Report) 
         weir.wait()?;
     }
     let (median, lowest) = median_and_lowest(starts);
-    let rows = [("weir run, five plugins, ten stages, warm cache".to_owned(), vec![median, lowest])];
-    report.table("Start, ms until it is running", &["median", "lowest"], &rows);
+    let rows = [(
+        "weir run, five plugins, ten stages, warm cache".to_owned(),
+        vec![median, lowest],
+    )];
+    report.table(
+        "Start, ms until it is running",
+        &["median", "lowest"],
+        &rows,
+    );
     Ok(())
 }
 
 fn config(plugins: &Path) -> String {
-    let names = ["drop-kinds", "filter-workspaces", "redact-secrets", "remap-workspaces", "override-store"];
-    let mut text = String::new();
-    for name in names {
-        let path = plugins.join(format!("{}.wasm", name.replace('-', "_")));
-        text.push_str(&format!("[[plugin]]\nname = \"{name}\"\npath = {path:?}\n\n"));
-    }
+    let names = [
+        "drop-kinds",
+        "filter-workspaces",
+        "redact-secrets",
+        "remap-workspaces",
+        "override-store",
+    ];
+    let plugins: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let file = plugins.join(format!("{}.wasm", name.replace('-', "_")));
+            format!(
+                "[[plugin]]\nname = \"{name}\"\npath = \"{}\"\n\n",
+                file.display()
+            )
+        })
+        .collect();
+    let plugins = plugins.concat();
     let stages = r#"
   { plugin = "drop-kinds", config = { kinds = ["security"] } },
   { plugin = "filter-workspaces", config = { include = ["*"] } },
@@ -58,13 +83,21 @@ fn config(plugins: &Path) -> String {
   { plugin = "remap-workspaces", config = { prefix = "a_" } },
   { plugin = "override-store", config = { stores = { "a:b" = { host = "c" } } } },
 "#;
-    text.push_str(&format!(
-        "[[master]]\nname = \"m\"\ndialect = \"geoserver-cloud\"\nsource = {{ type = \"file\", path = \"frames.jsonl\" }}\nstages = [{stages}]\n\n"
-    ));
-    text.push_str(&format!(
-        "[[slave]]\nname = \"s\"\nsubscribe = [\"#\"]\nstages = [{stages}]\nsink = {{ type = \"file\", path = \"out.jsonl\" }}\n"
-    ));
-    text
+    format!(
+        r##"{plugins}
+[[master]]
+name = "m"
+dialect = "geoserver-cloud"
+source = {{ type = "file", path = "frames.jsonl" }}
+stages = [{stages}]
+
+[[slave]]
+name = "s"
+subscribe = ["#"]
+stages = [{stages}]
+sink = {{ type = "file", path = "out.jsonl" }}
+"##
+    )
 }
 
 async fn start(target: &Path, site: &Path) -> anyhow::Result<(Child, Duration)> {
@@ -79,7 +112,10 @@ async fn start(target: &Path, site: &Path) -> anyhow::Result<(Child, Duration)> 
         .spawn()
         .context("run `cargo build --release -p weir` first")?;
     while !fs::read_to_string(&log)?.contains("running") {
-        ensure!(started.elapsed() < Duration::from_secs(60), "weir does not start: see its log");
+        ensure!(
+            started.elapsed() < Duration::from_mins(1),
+            "weir does not start: see its log"
+        );
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok((weir, started.elapsed()))
@@ -88,11 +124,17 @@ async fn start(target: &Path, site: &Path) -> anyhow::Result<(Child, Duration)> 
 async fn wait_for_lines(path: &Path) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
-        let lines = fs::read(path).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+        let lines = fs::read_to_string(path)
+            .unwrap_or_default()
+            .matches('\n')
+            .count();
         if lines >= EVENTS {
             return Ok(());
         }
-        ensure!(started.elapsed() < Duration::from_secs(120), "only {lines} events arrived");
+        ensure!(
+            started.elapsed() < Duration::from_mins(2),
+            "only {lines} events arrived"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -100,7 +142,14 @@ async fn wait_for_lines(path: &Path) -> anyhow::Result<()> {
 /// The most memory that a process has held, in MiB.
 fn peak_memory(process: u32) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .context("no VmHWM")?;
+    let kilobytes: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("no figure")?
+        .parse()?;
     Ok(kilobytes / 1024.0)
 }

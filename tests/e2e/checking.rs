@@ -42,7 +42,10 @@ fn problems_have_their_places_and_their_exit_code() {
     let output = site.call(&["check"]);
     assert_eq!(code(&output), 3);
     let told = text(&output.stderr);
-    assert!(told.contains("weir.toml:8:1: [[slave]] has no key `subscrib`"), "{told}");
+    assert!(
+        told.contains("weir.toml:8:1: [[slave]] has no key `subscrib`"),
+        "{told}"
+    );
     assert!(told.contains("did you mean `subscribe`?"), "{told}");
 
     let output = site.call(&["check", "--json"]);
@@ -60,7 +63,10 @@ fn every_plugin_and_its_settings_are_tried() {
     assert_eq!(code(&output), 3);
     let told = text(&output.stderr);
     assert!(told.contains("one/drop-kinds"), "{told}");
-    assert!(told.contains("unknown field `kind`"), "the plugin's own words: {told}");
+    assert!(
+        told.contains("unknown field `kind`"),
+        "the plugin's own words: {told}"
+    );
 
     let site = Site::new(&GOOD.replace("GUEST(drop-kinds)", "GUEST(route-by-workspace)"));
     let told = text(&site.call(&["check"]).stderr);
@@ -101,22 +107,42 @@ fn the_pipelines_of_the_plugins_are_right() {
     let mut checked = 0;
     for entry in std::fs::read_dir(root().join("plugins")).unwrap() {
         let folder = entry.unwrap().path();
-        let text = std::fs::read_to_string(folder.join("pipeline.toml")).unwrap();
-        let directory = guest("drop-kinds").parent().unwrap().to_str().unwrap().to_owned();
+        let pipeline = std::fs::read_to_string(folder.join("pipeline.toml")).unwrap();
+        let directory = guest("drop-kinds")
+            .parent()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         let fixtures = root().join("tests/fixtures");
-        let text = text
+        let pipeline = pipeline
             .replace("../../target/wasm32-wasip2/plugin", &directory)
             .replace("../../tests/fixtures", fixtures.to_str().unwrap());
-        let site = Site::new(&text);
+        let site = Site::new(&pipeline);
         let output = site.call(&["check"]);
-        assert_eq!(code(&output), 0, "{}: {}", folder.display(), text_of(&output));
+        assert_eq!(
+            code(&output),
+            0,
+            "{}: {}",
+            folder.display(),
+            text(&output.stderr)
+        );
         checked += 1;
     }
     assert!(checked >= 6);
 }
 
-fn text_of(output: &Output) -> String {
-    text(&output.stderr)
+/// So is the one in the README.
+#[test]
+fn the_pipeline_of_the_readme_is_right() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (pipeline, _) = rest.split_once("```").unwrap();
+    let plugin = "target/wasm32-wasip2/plugin/remap_workspaces.wasm";
+    assert!(pipeline.contains(plugin));
+    let site = Site::new(&pipeline.replace(plugin, "GUEST(remap-workspaces)"));
+    let output = site.call(&["check", "--offline"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
 }
 
 #[test]
@@ -126,7 +152,12 @@ fn inspect_says_what_a_component_is() {
     let output = site.call(&["plugin", "inspect", path.to_str().unwrap()]);
     assert_eq!(code(&output), 0);
     let told = text(&output.stdout);
-    for expected in ["world    transform", "version  0.1.0", "sha256   ", "weir:plugin/transforming@0.1.0"] {
+    for expected in [
+        "world    transform",
+        "version  0.1.0",
+        "sha256   ",
+        "weir:plugin/transforming@0.1.0",
+    ] {
         assert!(told.contains(expected), "{expected} in {told}");
     }
 
@@ -135,5 +166,11 @@ fn inspect_says_what_a_component_is() {
     assert_eq!(code(&output), 3);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["kind"], "core module");
-    assert!(report["problems"][0].as_str().unwrap().contains("wasm32-wasip2"), "{report}");
+    assert!(
+        report["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("wasm32-wasip2"),
+        "{report}"
+    );
 }

@@ -58,18 +58,32 @@ async fn check(site: &Site, address: &Address) {
     let bus = Bus::open(address).await.unwrap();
     let letters = dead_letters(&bus, 2).await;
     let of = |pipeline: &str| {
-        letters.iter().find(|letter| letter.header("weir-pipeline") == Some(pipeline)).unwrap()
+        letters
+            .iter()
+            .find(|letter| letter.header("weir-pipeline") == Some(pipeline))
+            .unwrap()
     };
     let undecodable = of("master cloud");
     assert_eq!(undecodable.payload, "this is no frame");
-    assert!(undecodable.header("weir-reason").is_some_and(|reason| !reason.is_empty()));
+    assert!(
+        undecodable
+            .header("weir-reason")
+            .is_some_and(|reason| !reason.is_empty())
+    );
     assert_eq!(undecodable.header("weir-stage"), None);
 
     let rejected = of("slave one");
     assert_eq!(rejected.header("weir-stage"), Some("one/misbehave"));
     let digest = weir_wasm::inspect(&std::fs::read(guest("misbehave")).unwrap()).digest;
-    assert_eq!(rejected.header("weir-plugin-sha256"), Some(digest.to_string().as_str()));
-    assert!(rejected.header("weir-reason").is_some_and(|reason| reason.contains("not today")));
+    assert_eq!(
+        rejected.header("weir-plugin-sha256"),
+        Some(digest.to_string().as_str())
+    );
+    assert!(
+        rejected
+            .header("weir-reason")
+            .is_some_and(|reason| reason.contains("not today"))
+    );
     // The original bytes, as they were on the bus.
     assert_eq!(rejected.message_id.as_deref(), good[0]["id"].as_str());
     let payload: serde_json::Value = serde_json::from_slice(&rejected.payload).unwrap();

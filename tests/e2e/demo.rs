@@ -11,11 +11,19 @@ fn the_demo_shows_what_each_slave_got_and_again() {
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{errors}");
-        for expected in ["topp_eu:states", "us_topp:states", "lab:states", "eu/remap-workspaces"] {
+        for expected in [
+            "topp_eu:states",
+            "us_topp:states",
+            "lab:states",
+            "eu/remap-workspaces",
+        ] {
             assert!(told.contains(expected), "{expected} in:\n{told}");
         }
         assert_eq!(site.lines("weir-demo/us.jsonl").len(), 17);
         let eu = std::fs::read_to_string(site.path("weir-demo/eu.jsonl")).unwrap();
-        assert!(eu.contains("db.eu.example.org") && !eu.contains("not-a-real-secret"), "{eu}");
+        assert!(
+            eu.contains("db.eu.example.org") && !eu.contains("not-a-real-secret"),
+            "{eu}"
+        );
     }
 }

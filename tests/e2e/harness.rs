@@ -11,10 +11,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long a condition may take; machines may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// A built plugin or test guest.
@@ -22,18 +25,29 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     let directory = std::env::var_os("WEIR_GUESTS").map_or_else(
         || {
             let weir = Path::new(env!("CARGO_BIN_EXE_weir"));
-            weir.ancestors().nth(2).unwrap().join("wasm32-wasip2/plugin")
+            weir.ancestors()
+                .nth(2)
+                .unwrap()
+                .join("wasm32-wasip2/plugin")
         },
         PathBuf::from,
     );
     let path = directory.join(format!("{}.wasm", name.replace('-', "_")));
-    assert!(path.exists(), "{} is missing: run `make guests`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `make guests`",
+        path.display()
+    );
     path
 }
 
 pub(crate) fn frames() -> Vec<String> {
     let path = root().join("tests/fixtures/geoserver-cloud-frames.jsonl");
-    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+    fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Waits until the condition gives something.
@@ -56,7 +70,9 @@ pub(crate) struct Site {
 impl Site {
     /// `GUEST(name)` in the configuration stands for the path of a built guest.
     pub(crate) fn new(config: &str) -> Self {
-        let site = Self { directory: tempfile::tempdir().unwrap() };
+        let site = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
         site.configure(config);
         site
     }
@@ -90,18 +106,25 @@ impl Site {
     pub(crate) fn lines(&self, name: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(name)).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Waits for that many lines.
     pub(crate) fn wait_for_lines(&self, name: &str, count: usize) -> Vec<Value> {
         let what = format!("{count} lines in {name}");
-        eventually(&what, || Some(self.lines(name)).filter(|lines| lines.len() >= count))
+        eventually(&what, || {
+            Some(self.lines(name)).filter(|lines| lines.len() >= count)
+        })
     }
 
     fn weir(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command.current_dir(self.directory.path()).env_remove("RUST_LOG");
+        command
+            .current_dir(self.directory.path())
+            .env_remove("RUST_LOG");
         command
     }
 
@@ -118,7 +141,11 @@ impl Site {
     pub(crate) fn start_with(&self, logs: &str) -> Weir<'_> {
         let log = self.path("weir.log");
         let before = fs::metadata(&log).map_or(0, |metadata| metadata.len());
-        let stderr = File::options().append(true).create(true).open(&log).unwrap();
+        let stderr = File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .unwrap();
         let mut child = self
             .weir()
             .arg("run")
@@ -129,7 +156,12 @@ impl Site {
             .spawn()
             .unwrap();
         let stdin = child.stdin.take();
-        Weir { site: self, child, stdin, log_start: usize::try_from(before).unwrap() }
+        Weir {
+            site: self,
+            child,
+            stdin,
+            log_start: usize::try_from(before).unwrap(),
+        }
     }
 }
 
@@ -153,7 +185,10 @@ impl Weir<'_> {
         while !self.log().contains(text) {
             let ended = self.child.try_wait().unwrap();
             let log = self.log();
-            assert!(ended.is_none(), "ended with {ended:?} before it logged {text:?}:\n{log}");
+            assert!(
+                ended.is_none(),
+                "ended with {ended:?} before it logged {text:?}:\n{log}"
+            );
             assert!(start.elapsed() < PATIENCE, "did not log {text:?}:\n{log}");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -169,7 +204,10 @@ impl Weir<'_> {
 
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &id])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -217,20 +255,31 @@ impl Broker {
         Self::ctl(&["add_vhost", &vhost]);
         Self::ctl(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]);
         let (server, _) = url.rsplit_once('/').unwrap();
-        Some(Self { url: format!("{server}/{vhost}"), vhost })
+        Some(Self {
+            url: format!("{server}/{vhost}"),
+            vhost,
+        })
     }
 
     /// The names of the queues that are bound to something but the default exchange.
     pub(crate) fn bindings(&self) -> String {
-                let columns = ["source_name", "destination_name"];
+        let columns = ["source_name", "destination_name"];
         let all = Self::ctl(&["list_bindings", "-p", &self.vhost, columns[0], columns[1]]);
         let bound = all.lines().filter(|line| !line.starts_with('\t'));
-        bound.filter_map(|line| line.split_once('\t')).map(|(_, queue)| queue).collect()
+        bound
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(_, queue)| queue)
+            .collect()
     }
 
     fn ctl(args: &[&str]) -> String {
         let script = root().join("tests/rabbitmq");
-        let output = Command::new(script).arg("ctl").arg("-q").args(args).output().unwrap();
+        let output = Command::new(script)
+            .arg("ctl")
+            .arg("-q")
+            .args(args)
+            .output()
+            .unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "rabbitmqctl {args:?}: {told}");
         String::from_utf8_lossy(&output.stdout).into_owned()

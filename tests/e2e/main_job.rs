@@ -19,21 +19,30 @@ path = "GUEST(remap-workspaces)"
 
 /// The ids of the frames that concern the workspace `topp`, in order, and those of all that are
 /// catalog events.
-const TOPP: [&str; 14] =
-    ["02", "03", "04", "05", "06", "07", "f0", "09", "0a", "0b", "0c", "0d", "11", "12"];
+const TOPP: [&str; 14] = [
+    "02", "03", "04", "05", "06", "07", "f0", "09", "0a", "0b", "0c", "0d", "11", "12",
+];
 const ALL: [&str; 17] = [
     "01", "02", "03", "04", "05", "06", "07", "f0", "09", "0a", "0b", "0c", "0d", "0e", "11", "12",
     "13",
 ];
 
 fn ids(frames: &[Value]) -> Vec<String> {
-    frames.iter().map(|frame| frame["id"].as_str().unwrap()[34..].to_owned()).collect()
+    frames
+        .iter()
+        .map(|frame| frame["id"].as_str().unwrap()[34..].to_owned())
+        .collect()
 }
 
 /// What a GeoServer Cloud node asks of a frame before it applies it.
 fn assert_acceptable(frame: &Value) {
     let text = frame.to_string();
-    assert!(frame["originService"].as_str().is_some_and(|origin| origin.starts_with("weir:")), "{text}");
+    assert!(
+        frame["originService"]
+            .as_str()
+            .is_some_and(|origin| origin.starts_with("weir:")),
+        "{text}"
+    );
     assert_eq!(frame["destinationService"], "**", "{text}");
     let Some(event) = frame["event"].as_object() else {
         assert_eq!(frame["type"], "RemoteTileLayerEvent", "{text}");
@@ -57,9 +66,20 @@ fn assert_acceptable(frame: &Value) {
             for patch in inner["patch"]["Patch"]["patches"].as_array().unwrap() {
                 let literal = patch["value"]["Literal"].as_object().unwrap();
                 let keys: Vec<&String> = literal.keys().collect();
-                let orders: [&[&str]; 3] =
-                    [&["type", "value"], &["type", "contentType", "value"], &["value"]];
-                assert!(orders.contains(&keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().as_slice()));
+                let orders: [&[&str]; 3] = [
+                    &["type", "value"],
+                    &["type", "contentType", "value"],
+                    &["value"],
+                ];
+                assert!(
+                    orders.contains(
+                        &keys
+                            .iter()
+                            .map(|key| key.as_str())
+                            .collect::<Vec<_>>()
+                            .as_slice()
+                    )
+                );
             }
         }
     }
@@ -109,7 +129,10 @@ sink = {{ type = "file", path = "lab.jsonl" }}
     let us = site.wait_for_lines("us.jsonl", ALL.len());
     let (status, log) = weir.stop();
     assert!(status.success(), "{log}");
-    assert!(log.contains("18 events in, 17 out, 2 dropped, 0 dead letters"), "{log}");
+    assert!(
+        log.contains("18 events in, 17 out, 2 dropped, 0 dead letters"),
+        "{log}"
+    );
 
     assert_eq!(ids(&eu), TOPP);
     assert_eq!(ids(&us), ALL);
@@ -123,12 +146,21 @@ sink = {{ type = "file", path = "lab.jsonl" }}
 
 /// A node's queue on an exchange of its own, as GeoServer Cloud's nodes have one.
 fn node(url: &AmqpUrl, exchange: &str) -> Consumer {
-    Bus::foreign(url, &format!("node-{exchange}"), exchange, &["#".to_owned()], 100)
+    Bus::foreign(
+        url,
+        &format!("node-{exchange}"),
+        exchange,
+        &["#".to_owned()],
+        100,
+    )
 }
 
 async fn publish(publisher: &mut Publisher, frames: &[String]) {
     for frame in frames {
-        let headers = [("contentType".to_owned(), HeaderValue::from("application/json"))];
+        let headers = [(
+            "contentType".to_owned(),
+            HeaderValue::from("application/json"),
+        )];
         let message = Message {
             routing_key: "geoserver".to_owned(),
             content_type: Some("application/json".to_owned()),
@@ -163,11 +195,17 @@ async fn on_rabbitmq() {
     let mut cloud = Bus::foreign_publisher(&url, "geoserver", false);
     publish(&mut cloud, &["{}".to_owned()]).await;
     for exchange in ["eu", "us", "lab"] {
-        publish(&mut Bus::foreign_publisher(&url, exchange, false), &["{}".to_owned()]).await;
+        publish(
+            &mut Bus::foreign_publisher(&url, exchange, false),
+            &["{}".to_owned()],
+        )
+        .await;
     }
     let (mut eu, mut us, mut lab) = (node(&url, "eu"), node(&url, "us"), node(&url, "lab"));
     let sink = |exchange: &str| {
-        format!(r#"sink = {{ type = "amqp", exchange = "{exchange}", dialect = "geoserver-cloud" }}"#)
+        format!(
+            r#"sink = {{ type = "amqp", exchange = "{exchange}", dialect = "geoserver-cloud" }}"#
+        )
     };
     let site = Site::new(&format!(
         r##"{PLUGINS}
@@ -207,11 +245,16 @@ subscribe = ["other.#"]
 
     // An event for the lab, last, shows that nothing came to it before.
     let mut sent = frames();
-    let other = sent[1].replace("topp", "other").replace("000000000002", "0000000000ff");
+    let other = sent[1]
+        .replace("topp", "other")
+        .replace("000000000002", "0000000000ff");
     sent.push(other);
     // The queue of the master binds itself when it is there; what is sent until then is not ours.
     eventually("the queue of the master", || {
-        broker.bindings().contains("weir.master.cloud").then_some(())
+        broker
+            .bindings()
+            .contains("weir.master.cloud")
+            .then_some(())
     });
     publish(&mut cloud, &sent).await;
 

@@ -30,11 +30,16 @@ sink = {{ type = "file", path = "{name}.jsonl" }}
 
 /// A workspace is added, with an id of its own.
 fn workspace(name: &str) -> String {
-    frames()[1].replace("topp", name).replace("000000000002", &format!("{name:0>12}"))
+    frames()[1]
+        .replace("topp", name)
+        .replace("000000000002", &format!("{name:0>12}"))
 }
 
 fn names(lines: &[Value]) -> Vec<&str> {
-    lines.iter().map(|line| line["data"]["workspace"].as_str().unwrap()).collect()
+    lines
+        .iter()
+        .map(|line| line["data"]["workspace"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -46,28 +51,53 @@ fn slaves_are_attached_changed_and_detached() {
     site.wait_for_lines("one.jsonl", 1);
 
     // Attached: gets what comes from now on. The other one goes on undisturbed.
-    site.configure(&format!("{MASTER}{}{}", slave("one", "#", "a_"), slave("two", "w3.#", "b_")));
+    site.configure(&format!(
+        "{MASTER}{}{}",
+        slave("one", "#", "a_"),
+        slave("two", "w3.#", "b_")
+    ));
     weir.wait_for_log("attached");
     weir.wait_for_log("the new configuration is in service");
     weir.feed([workspace("w2").as_str(), workspace("w3").as_str()]);
-    assert_eq!(names(&site.wait_for_lines("one.jsonl", 3)), ["a_w1", "a_w2", "a_w3"]);
+    assert_eq!(
+        names(&site.wait_for_lines("one.jsonl", 3)),
+        ["a_w1", "a_w2", "a_w3"]
+    );
     assert_eq!(names(&site.wait_for_lines("two.jsonl", 1)), ["b_w3"]);
 
     // Changed: other settings and another subscription, by SIGHUP as well as by the watch.
-    site.configure(&format!("{MASTER}{}{}", slave("one", "#", "c_"), slave("two", "w4.#", "b_")));
+    site.configure(&format!(
+        "{MASTER}{}{}",
+        slave("one", "#", "c_"),
+        slave("two", "w4.#", "b_")
+    ));
     weir.signal("HUP");
     crate::harness::eventually("the second change", || {
-        (weir.log().matches("the new configuration is in service").count() >= 2).then_some(())
+        (weir
+            .log()
+            .matches("the new configuration is in service")
+            .count()
+            >= 2)
+            .then_some(())
     });
     weir.feed([workspace("w3").as_str(), workspace("w4").as_str()]);
-    assert_eq!(names(&site.wait_for_lines("one.jsonl", 5))[3..], ["c_w3", "c_w4"]);
-    assert_eq!(names(&site.wait_for_lines("two.jsonl", 2)), ["b_w3", "b_w4"]);
+    assert_eq!(
+        names(&site.wait_for_lines("one.jsonl", 5))[3..],
+        ["c_w3", "c_w4"]
+    );
+    assert_eq!(
+        names(&site.wait_for_lines("two.jsonl", 2)),
+        ["b_w3", "b_w4"]
+    );
 
     // Detached: the other one goes on.
     site.configure(&format!("{MASTER}{}", slave("one", "#", "c_")));
     weir.wait_for_log("detached");
     weir.feed([workspace("w4").as_str(), workspace("w5").as_str()]);
-    assert_eq!(names(&site.wait_for_lines("one.jsonl", 7))[5..], ["c_w4", "c_w5"]);
+    assert_eq!(
+        names(&site.wait_for_lines("one.jsonl", 7))[5..],
+        ["c_w4", "c_w5"]
+    );
     let (status, log) = weir.stop();
     assert!(status.success(), "{log}");
     assert_eq!(site.lines("two.jsonl").len(), 2);
@@ -85,5 +115,9 @@ fn a_configuration_that_is_wrong_changes_nothing() {
     weir.feed([workspace("w1").as_str()]);
     assert_eq!(names(&site.wait_for_lines("one.jsonl", 1)), ["a_w1"]);
     let log = weir.log();
-    assert_eq!(log.matches("the configuration stays as it was").count(), 2, "{log}");
+    assert_eq!(
+        log.matches("the configuration stays as it was").count(),
+        2,
+        "{log}"
+    );
 }

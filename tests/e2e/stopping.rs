@@ -31,7 +31,9 @@ sink = { type = "amqp", url = "amqp://127.0.0.1:1", exchange = "nowhere" }
 
 fn workspace(number: usize) -> String {
     let id = format!("{number:012}");
-    frames()[1].replace("topp", &format!("w{number}")).replace("000000000002", &id)
+    frames()[1]
+        .replace("topp", &format!("w{number}"))
+        .replace("000000000002", &id)
 }
 
 #[test]
@@ -44,7 +46,10 @@ fn sigterm_finishes_what_is_in_flight_and_says_what_was_done() {
     site.wait_for_lines("one.jsonl", 1);
     let (status, log) = weir.stop();
     assert!(status.success(), "{log}");
-    assert!(log.contains("stopping") && log.contains("slave one") && log.contains("events in"), "{log}");
+    assert!(
+        log.contains("stopping") && log.contains("slave one") && log.contains("events in"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -70,11 +75,17 @@ fn what_a_slave_did_not_get_comes_after_the_next_start() {
     let mut weir = site.start();
     weir.wait_for_log("running");
     let late = site.wait_for_lines("away.jsonl", 50);
-    let names: Vec<&str> =
-        late.iter().map(|line| line["data"]["workspace"].as_str().unwrap()).collect();
+    let names: Vec<&str> = late
+        .iter()
+        .map(|line| line["data"]["workspace"].as_str().unwrap())
+        .collect();
     let expected: Vec<String> = (0..50).map(|number| format!("w{number}")).collect();
     assert_eq!(names, expected);
-    assert_eq!(site.lines("one.jsonl").len(), 50, "nothing again for who had it");
+    assert_eq!(
+        site.lines("one.jsonl").len(),
+        50,
+        "nothing again for who had it"
+    );
 }
 
 #[test]
@@ -94,8 +105,10 @@ fn killed_again_and_again_it_loses_nothing_that_it_took() {
     weir.feed(lines[200..].iter().map(String::as_str));
     crate::harness::eventually("all of them", || {
         let lines = site.lines("one.jsonl");
-        let names: BTreeSet<&str> =
-            lines.iter().map(|line| line["data"]["workspace"].as_str().unwrap()).collect();
+        let names: BTreeSet<&str> = lines
+            .iter()
+            .map(|line| line["data"]["workspace"].as_str().unwrap())
+            .collect();
         (names.len() == 300).then_some(())
     });
     drop(weir);

@@ -29,8 +29,9 @@ sink = { type = "file", path = "all.jsonl" }
 fn version(number: usize) -> Vec<u8> {
     let mut bytes = fs::read(guest("stamp")).unwrap();
     let marker = b"STAMP-00000000";
-    let places: Vec<usize> =
-        (0..bytes.len() - marker.len()).filter(|at| bytes[*at..].starts_with(marker)).collect();
+    let places: Vec<usize> = (0..bytes.len() - marker.len())
+        .filter(|at| bytes[*at..].starts_with(marker))
+        .collect();
     assert_eq!(places.len(), 1, "the version stands once in the component");
     let text = format!("STAMP-{number:08}");
     bytes[places[0]..places[0] + text.len()].copy_from_slice(text.as_bytes());
@@ -86,7 +87,9 @@ fn fifty_swaps_under_load_lose_reorder_and_mix_nothing() {
                 continue;
             }
         }
-        eventually("the refusal", || heard(&weir, "the old version stays in service"));
+        eventually("the refusal", || {
+            heard(&weir, "the old version stays in service")
+        });
     }
     let total = feed(&mut weir, 0);
     let lines = site.wait_for_lines("all.jsonl", total);
@@ -98,11 +101,18 @@ fn fifty_swaps_under_load_lose_reorder_and_mix_nothing() {
     let mut versions = BTreeSet::new();
     for (number, line) in lines.iter().enumerate() {
         assert_eq!(line["id"], format!("e{number}"), "in order");
-        assert_eq!(line["first"], line["second"], "handled wholly by one version: {line}");
+        assert_eq!(
+            line["first"], line["second"],
+            "handled wholly by one version: {line}"
+        );
         versions.insert(line["first"].as_str().unwrap().to_owned());
     }
     assert_eq!(versions.len(), 11, "{versions:?}");
-    assert_eq!(log.matches("the old version stays in service").count(), 40, "one error each:\n{log}");
+    assert_eq!(
+        log.matches("the old version stays in service").count(),
+        40,
+        "one error each:\n{log}"
+    );
 }
 
 #[test]
@@ -119,5 +129,8 @@ fn a_pinned_plugin_changes_only_with_its_pin() {
     site.replace("stamp.wasm", &version(1));
     weir.wait_for_log("the configuration pins");
     weir.feed([event(0).as_str()]);
-    assert_eq!(site.wait_for_lines("all.jsonl", 1)[0]["first"], "STAMP-00000000");
+    assert_eq!(
+        site.wait_for_lines("all.jsonl", 1)[0]["first"],
+        "STAMP-00000000"
+    );
 }

@@ -5,10 +5,17 @@ use weir_event::{Decoded, Dialect, Event, Message};
 
 /// Tries one payload.
 pub fn check(dialect: Dialect, payload: &[u8]) {
-    let message = Message { payload: payload.to_vec().into(), ..Message::default() };
-    let Ok(Decoded::Event(event, document)) = dialect.decode(&message, "/fuzz") else { return };
+    let message = Message {
+        payload: payload.to_vec().into(),
+        ..Message::default()
+    };
+    let Ok(Decoded::Event(event, document)) = dialect.decode(&message, "/fuzz") else {
+        return;
+    };
     for to in [dialect, Dialect::CloudEvents] {
-        let sent = to.encode(&event, &document).expect("what was read can be written");
+        let sent = to
+            .encode(&event, &document)
+            .expect("what was read can be written");
         assert_eq!(decode(to, &sent), *event);
     }
     let mut changed = event.clone();

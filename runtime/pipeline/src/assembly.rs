@@ -17,11 +17,20 @@ pub enum AssemblyError {
         "plugin `{name}`: the file has the SHA-256 {found}, and the configuration pins {pinned}; \
          if the change is wanted, change `sha256`"
     )]
-    Pinned { name: String, found: Digest, pinned: String },
+    Pinned {
+        name: String,
+        found: Digest,
+        pinned: String,
+    },
     #[error(transparent)]
     Stage(#[from] StageError),
     #[error("stage `{stage}`: `{plugin}` is a {found}, and belongs into {place}")]
-    Misplaced { stage: String, plugin: String, found: &'static str, place: &'static str },
+    Misplaced {
+        stage: String,
+        plugin: String,
+        found: &'static str,
+        place: &'static str,
+    },
     #[error("stage `{stage}` needs plugin `{plugin}`, which could not be read")]
     NoPlugin { stage: String, plugin: String },
 }
@@ -48,11 +57,18 @@ impl Plugins {
         let name = plan.name.clone();
         let plugin = host
             .read(&plan.path)
-            .map_err(|source| AssemblyError::Plugin { name: name.clone(), source })?;
+            .map_err(|source| AssemblyError::Plugin {
+                name: name.clone(),
+                source,
+            })?;
         match &plan.sha256 {
             Some(pinned) if *pinned != plugin.digest().to_string() => {
                 let found = plugin.digest();
-                return Err(AssemblyError::Pinned { name, found, pinned: pinned.clone() });
+                return Err(AssemblyError::Pinned {
+                    name,
+                    found,
+                    pinned: pinned.clone(),
+                });
             }
             _ => {}
         }
@@ -69,7 +85,11 @@ impl Plugins {
     }
 
     /// The plugin of a stage, if it may stand at this place.
-    fn plugin(&self, plan: &StagePlan, place: Place) -> Result<&(PluginPlan, Plugin), AssemblyError> {
+    fn plugin(
+        &self,
+        plan: &StagePlan,
+        place: Place,
+    ) -> Result<&(PluginPlan, Plugin), AssemblyError> {
         let (stage, plugin) = (plan.name.clone(), plan.plugin.clone());
         let Some(known) = self.0.get(&plan.plugin) else {
             return Err(AssemblyError::NoPlugin { stage, plugin });
@@ -81,15 +101,27 @@ impl Plugins {
         };
         if !fits {
             let found = world.as_str();
-            return Err(AssemblyError::Misplaced { stage, plugin, found, place });
+            return Err(AssemblyError::Misplaced {
+                stage,
+                plugin,
+                found,
+                place,
+            });
         }
         Ok(known)
     }
 
     async fn stage(&self, plan: &StagePlan, place: Place) -> Result<Stage, AssemblyError> {
-        let (PluginPlan { limits, instances, .. }, plugin) = self.plugin(plan, place)?;
+        let (
+            PluginPlan {
+                limits, instances, ..
+            },
+            plugin,
+        ) = self.plugin(plan, place)?;
         let settings = plan.settings.reveal();
-        Ok(plugin.stage(&plan.name, settings, limits.clone(), *instances).await?)
+        Ok(plugin
+            .stage(&plan.name, settings, limits.clone(), *instances)
+            .await?)
     }
 
     /// The stages of a pipeline; every error among them, not only the first.
@@ -104,7 +136,11 @@ impl Plugins {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(stages) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(stages)
+        } else {
+            Err(errors)
+        }
     }
 
     async fn router(&self, plan: &StagePlan) -> Result<Router, AssemblyError> {
@@ -142,9 +178,11 @@ impl Plugins {
             }
         };
         match (stages, side) {
-            (Ok(stages), Ok(side)) => {
-                Ok(Chain { side, stages, max_message: plan.limits.message })
-            }
+            (Ok(stages), Ok(side)) => Ok(Chain {
+                side,
+                stages,
+                max_message: plan.limits.message,
+            }),
             (stages, side) => {
                 let mut errors = stages.err().unwrap_or_default();
                 errors.extend(side.err());

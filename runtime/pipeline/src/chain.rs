@@ -66,7 +66,6 @@ impl Stop {
     fn reject(error: &impl ToString) -> Self {
         Self::Reject(Reason::new(error.to_string()))
     }
-
 }
 
 impl From<Fault> for Stop {
@@ -123,16 +122,28 @@ impl Chain {
                 "the message has {size} bytes, more than the {most} of limits.message"
             )));
         }
-        let Side::Slave { name, subscribe, .. } = &self.side else { return Ok(()) };
+        let Side::Slave {
+            name, subscribe, ..
+        } = &self.side
+        else {
+            return Ok(());
+        };
         let chosen = message.header(SLAVES_HEADER);
-        let reason = if !subscribe.iter().any(|pattern| pattern.matches(&message.routing_key)) {
+        let reason = if !subscribe
+            .iter()
+            .any(|pattern| pattern.matches(&message.routing_key))
+        {
             "the slave does not subscribe to it any more"
         } else if chosen.is_some_and(|chosen| !chosen.split(',').any(|slave| slave == name)) {
             "a router chose other slaves"
         } else {
             return Ok(());
         };
-        observer.observe(&Observation::Dropped { event: None, by: "subscription", reason });
+        observer.observe(&Observation::Dropped {
+            event: None,
+            by: "subscription",
+            reason,
+        });
         Err(Stop::Dropped)
     }
 
@@ -144,7 +155,9 @@ impl Chain {
         observer: &dyn Observer,
     ) -> Result<(Event, Document), Stop> {
         let decoded = match &self.side {
-            Side::Master { dialect, source, .. } => dialect.decode(message, source),
+            Side::Master {
+                dialect, source, ..
+            } => dialect.decode(message, source),
             Side::Slave { .. } => Dialect::CloudEvents.decode(message, ""),
         };
         match decoded.map_err(|error| Stop::reject(&error))? {
@@ -152,22 +165,25 @@ impl Chain {
                 if let Side::Master { .. } = self.side {
                     names.apply(&mut event);
                 }
-                observer.observe(&Observation::Decoded { event: &event, redelivered });
+                observer.observe(&Observation::Decoded {
+                    event: &event,
+                    redelivered,
+                });
                 Ok((*event, document))
             }
             Decoded::NotCatalog(reason) => {
                 let reason = &reason;
-                observer.observe(&Observation::Dropped { event: None, by: "decode", reason });
+                observer.observe(&Observation::Dropped {
+                    event: None,
+                    by: "decode",
+                    reason,
+                });
                 Err(Stop::Dropped)
             }
         }
     }
 
-    async fn run_stages(
-        &self,
-        event: Event,
-        observer: &dyn Observer,
-    ) -> Result<Vec<Event>, Stop> {
+    async fn run_stages(&self, event: Event, observer: &dyn Observer) -> Result<Vec<Event>, Stop> {
         let mut events = vec![event];
         for stage in &self.stages {
             let mut next = Vec::with_capacity(events.len());
@@ -185,17 +201,22 @@ impl Chain {
     }
 
     /// The slaves that the router chose, as the header has them.
-    async fn route(
-        &self,
-        event: &Event,
-        observer: &dyn Observer,
-    ) -> Result<Option<String>, Stop> {
-        let Side::Master { route: Some(router), slaves, .. } = &self.side else {
+    async fn route(&self, event: &Event, observer: &dyn Observer) -> Result<Option<String>, Stop> {
+        let Side::Master {
+            route: Some(router),
+            slaves,
+            ..
+        } = &self.side
+        else {
             return Ok(None);
         };
         let chosen = router.route(event, slaves).await?;
         let stage = router.name();
-        observer.observe(&Observation::Routed { stage, event, slaves: &chosen });
+        observer.observe(&Observation::Routed {
+            stage,
+            event,
+            slaves: &chosen,
+        });
         Ok(Some(chosen.join(",")))
     }
 
@@ -216,10 +237,13 @@ impl Chain {
                 *dialect
             }
         };
-        let mut message =
-            dialect.encode(&event, document).map_err(|error| Stop::reject(&error))?;
+        let mut message = dialect
+            .encode(&event, document)
+            .map_err(|error| Stop::reject(&error))?;
         if let Some(slaves) = slaves {
-            message.headers.insert(SLAVES_HEADER.to_owned(), HeaderValue::Text(slaves));
+            message
+                .headers
+                .insert(SLAVES_HEADER.to_owned(), HeaderValue::Text(slaves));
         }
         Ok(message)
     }
@@ -232,20 +256,22 @@ async fn run_stage(
     observer: &dyn Observer,
 ) -> Result<(), Stop> {
     match stage {
-        Work::Filter(filter) => {
-            match filter.filter(&event).await? {
-                Judgement::Keep => next.push(event),
-                Judgement::Drop(reason) => observer.observe(&Observation::Dropped {
-                    event: Some(&event),
-                    by: filter.name(),
-                    reason: &reason,
-                }),
-            }
-        }
+        Work::Filter(filter) => match filter.filter(&event).await? {
+            Judgement::Keep => next.push(event),
+            Judgement::Drop(reason) => observer.observe(&Observation::Dropped {
+                event: Some(&event),
+                by: filter.name(),
+                reason: &reason,
+            }),
+        },
         Work::Transform(transform) => {
             let into = transform.transform(&event).await?;
             let (stage, from) = (transform.name(), &event);
-            observer.observe(&Observation::Transformed { stage, from, into: &into });
+            observer.observe(&Observation::Transformed {
+                stage,
+                from,
+                into: &into,
+            });
             next.extend(into);
         }
     }

@@ -46,7 +46,10 @@ impl Problem {
 /// The boundary of a character at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
-    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 /// Everything that is wrong with one file. Shown, it is what people read on a terminal.
@@ -62,7 +65,13 @@ impl fmt::Display for Problems {
             if nth > 0 {
                 writeln!(f)?;
             }
-            let Problem { line, column, message, hint, excerpt: (excerpt, width) } = problem;
+            let Problem {
+                line,
+                column,
+                message,
+                hint,
+                excerpt: (excerpt, width),
+            } = problem;
             let gutter = line.to_string().len();
             writeln!(f, "{}:{line}:{column}: {message}", self.path.display())?;
             if !excerpt.is_empty() {
@@ -113,7 +122,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {
-        self.problems.push(Problem::new(self.text, span, message.into(), hint));
+        self.problems
+            .push(Problem::new(self.text, span, message.into(), hint));
     }
 
     /// `at` is where the table is spoken of when something is missing in it.
@@ -124,7 +134,12 @@ impl<'a> Reader<'a> {
         what: &'static str,
     ) -> Option<Table<'a>> {
         match value.take() {
-            ValueInner::Table(entries) => Some(Table { entries, at, what, known: Vec::new() }),
+            ValueInner::Table(entries) => Some(Table {
+                entries,
+                at,
+                what,
+                known: Vec::new(),
+            }),
             other => {
                 self.expected("a table", &other, value.span);
                 None
@@ -147,7 +162,10 @@ impl<'a> Reader<'a> {
         match value.take() {
             ValueInner::String(text) => {
                 let substituted = self.substitute(&text, value.span)?;
-                Some(Spanned { value: substituted, span: value.span })
+                Some(Spanned {
+                    value: substituted,
+                    span: value.span,
+                })
             }
             other => {
                 self.expected("a string", &other, value.span);
@@ -278,7 +296,8 @@ impl<'a> Table<'a> {
         reader: &mut Reader<'a>,
         key: &'static str,
     ) -> Option<Spanned<String>> {
-        self.required(reader, key).and_then(|value| reader.string(value))
+        self.required(reader, key)
+            .and_then(|value| reader.string(value))
     }
 
     /// A string that may be there.
@@ -317,7 +336,9 @@ impl<'a> Table<'a> {
         let mut value = self.take(key)?;
         match value.take() {
             ValueInner::Integer(number) => {
-                let number = u64::try_from(number).ok().filter(|number| range.contains(number));
+                let number = u64::try_from(number)
+                    .ok()
+                    .filter(|number| range.contains(number));
                 if number.is_none() {
                     let (least, most) = range.into_inner();
                     let message = format!("`{key}` must be from {least} to {most}");
@@ -362,7 +383,9 @@ impl<'a> Table<'a> {
         key: &'static str,
         what: &'static str,
     ) -> Vec<Table<'a>> {
-        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
         let values = reader.array(value).unwrap_or_default();
         values
             .into_iter()
@@ -400,7 +423,7 @@ impl<'a> Table<'a> {
 }
 
 /// The entries of a table in the order in which they stand in the file.
-fn in_order<'a>(entries: TomlTable<'a>) -> impl Iterator<Item = (Key<'a>, Value<'a>)> {
+fn in_order(entries: TomlTable<'_>) -> impl Iterator<Item = (Key<'_>, Value<'_>)> {
     let mut entries: Vec<_> = entries.into_iter().collect();
     entries.sort_by_key(|(key, _)| key.span.start);
     entries.into_iter()
@@ -410,15 +433,22 @@ fn in_order<'a>(entries: TomlTable<'a>) -> impl Iterator<Item = (Key<'a>, Value<
 pub(crate) fn advice<S: AsRef<str>>(word: &str, known: &[S]) -> String {
     let near = known
         .iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name.as_ref()), name.as_ref()))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(word, name.as_ref()),
+                name.as_ref(),
+            )
+        })
         .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .min();
     match near {
         Some((_, name)) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "there is none".to_owned(),
         None => {
-            let names: Vec<String> =
-                known.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+            let names: Vec<String> = known
+                .iter()
+                .map(|name| format!("`{}`", name.as_ref()))
+                .collect();
             format!("there is {}", names.join(", "))
         }
     }

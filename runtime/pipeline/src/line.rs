@@ -77,7 +77,10 @@ pub struct Reason {
 
 impl Reason {
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), stage: None }
+        Self {
+            text: text.into(),
+            stage: None,
+        }
     }
 }
 
@@ -136,8 +139,16 @@ enum State<M> {
     New,
     /// Kept until it is accepted, even when all is confirmed: a failure before it in the line sends
     /// it again. Without outcomes, for an event that was dropped.
-    Outgoing { outcomes: Vec<M>, sent: usize, confirmed: usize },
-    Dead { reason: Reason, sent: bool, confirmed: bool },
+    Outgoing {
+        outcomes: Vec<M>,
+        sent: usize,
+        confirmed: usize,
+    },
+    Dead {
+        reason: Reason,
+        sent: bool,
+        confirmed: bool,
+    },
 }
 
 impl<M> State<M> {
@@ -154,7 +165,11 @@ impl<M> State<M> {
     fn is_done(&self) -> bool {
         match self {
             Self::New => false,
-            Self::Outgoing { outcomes, confirmed, .. } => *confirmed == outcomes.len(),
+            Self::Outgoing {
+                outcomes,
+                confirmed,
+                ..
+            } => *confirmed == outcomes.len(),
             Self::Dead { confirmed, .. } => *confirmed,
         }
     }
@@ -202,13 +217,20 @@ impl<D, M> Line<D, M> {
 
     /// A delivery came. Ask [`Line::has_room`] first.
     pub fn received(&mut self, delivery: D) {
-        self.turns.push_back(Turn { delivery, attempts: 0, state: State::New });
+        self.turns.push_back(Turn {
+            delivery,
+            attempts: 0,
+            state: State::New,
+        });
     }
 
     /// What to do next, at the time `now`. Each step is given once; report what came of it before
     /// asking again.
     pub fn next(&mut self, now: Duration) -> Step<'_, D, M> {
-        while self.turn(self.cursor).is_some_and(|turn| turn.state.is_under_way()) {
+        while self
+            .turn(self.cursor)
+            .is_some_and(|turn| turn.state.is_under_way())
+        {
             self.cursor += 1;
         }
         if self.paused || self.turn(self.cursor).is_none() {
@@ -230,7 +252,11 @@ impl<D, M> Line<D, M> {
         let number = self.cursor;
         match result {
             Processed::Outcomes(outcomes) => {
-                self.turn_mut(number).state = State::Outgoing { outcomes, sent: 0, confirmed: 0 };
+                self.turn_mut(number).state = State::Outgoing {
+                    outcomes,
+                    sent: 0,
+                    confirmed: 0,
+                };
                 None
             }
             Processed::Retry(text) => {
@@ -351,7 +377,10 @@ impl<D, M> Line<D, M> {
     fn rewind(&mut self, number: u64) {
         let index = self.index(number);
         for turn in self.turns.range_mut(index..) {
-            if let State::Outgoing { sent, confirmed, .. } = &mut turn.state {
+            if let State::Outgoing {
+                sent, confirmed, ..
+            } = &mut turn.state
+            {
                 (*sent, *confirmed) = (0, 0);
             }
         }
@@ -363,8 +392,11 @@ impl<D, M> Line<D, M> {
         self.cursor = self.cursor.min(number);
         match self.policy.on_failure {
             OnFailure::DeadLetter => {
-                self.turn_mut(number).state =
-                    State::Dead { reason, sent: false, confirmed: false };
+                self.turn_mut(number).state = State::Dead {
+                    reason,
+                    sent: false,
+                    confirmed: false,
+                };
                 None
             }
             OnFailure::Pause => {
@@ -372,7 +404,9 @@ impl<D, M> Line<D, M> {
                 turn.state = State::New;
                 turn.attempts = 0;
                 self.paused = true;
-                Some(Notice::Paused { reason: reason.text })
+                Some(Notice::Paused {
+                    reason: reason.text,
+                })
             }
         }
     }
@@ -386,8 +420,13 @@ impl<D, M> Line<D, M> {
     }
 
     fn hold(&mut self, now: Duration, failures: u32, reason: String) -> Notice {
-        let doubled = self.policy.backoff_first.saturating_mul(1 << (failures - 1).min(20));
-        let pause = doubled.min(self.policy.backoff_cap).mul_f64(self.jitter.random_range(0.5..=1.0));
+        let doubled = self
+            .policy
+            .backoff_first
+            .saturating_mul(1 << (failures - 1).min(20));
+        let pause = doubled
+            .min(self.policy.backoff_cap)
+            .mul_f64(self.jitter.random_range(0.5..=1.0));
         self.held_until = self.held_until.max(now + pause);
         Notice::Held { pause, reason }
     }
@@ -462,14 +501,20 @@ mod tests {
         }
         line.confirmed(NOW, 102, Ok(()));
         let notice = line.confirmed(NOW, 101, Err(SinkFailure::Transient("away".to_owned())));
-        let Some(Notice::Held { pause, .. }) = notice else { panic!("{notice:?}") };
+        let Some(Notice::Held { pause, .. }) = notice else {
+            panic!("{notice:?}")
+        };
         assert_eq!(line.next(NOW), Step::WaitUntil(pause));
         for (ticket, expected) in [(201, "1"), (202, "2")] {
             assert_eq!(line.next(pause), Step::Publish(&expected.to_owned()));
             line.sent(ticket);
         }
         line.confirmed(pause, 100, Ok(()));
-        assert_eq!(line.accept(), Some(0), "what was before the failure is not sent again");
+        assert_eq!(
+            line.accept(),
+            Some(0),
+            "what was before the failure is not sent again"
+        );
         line.confirmed(pause, 201, Ok(()));
         line.confirmed(pause, 202, Ok(()));
         assert_eq!(line.accept(), Some(2));
@@ -477,13 +522,18 @@ mod tests {
 
     #[test]
     fn a_plugin_may_ask_for_retries_until_they_are_used_up() {
-        let mut line = line(Policy { attempts: 3, ..Policy::default() });
+        let mut line = line(Policy {
+            attempts: 3,
+            ..Policy::default()
+        });
         line.received(7);
         let mut now = NOW;
         for _ in 0..2 {
             assert_eq!(line.next(now), Step::Process(&7));
             let notice = line.processed(now, Processed::Retry("not yet".to_owned()));
-            let Some(Notice::Held { pause, .. }) = notice else { panic!("{notice:?}") };
+            let Some(Notice::Held { pause, .. }) = notice else {
+                panic!("{notice:?}")
+            };
             now += pause;
         }
         assert_eq!(line.next(now), Step::Process(&7));
@@ -505,17 +555,27 @@ mod tests {
         line.next(NOW);
         line.buried(1);
         line.bury_confirmed(NOW, 1, Err(SinkFailure::Permanent("no".to_owned())));
-        let Step::WaitUntil(then) = line.next(NOW) else { panic!("held") };
+        let Step::WaitUntil(then) = line.next(NOW) else {
+            panic!("held")
+        };
         assert_eq!(line.next(then), Step::Bury(&7, &Reason::new("never")));
     }
 
     #[test]
     fn pausing_keeps_the_delivery_until_something_changes() {
-        let mut line = line(Policy { on_failure: OnFailure::Pause, ..Policy::default() });
+        let mut line = line(Policy {
+            on_failure: OnFailure::Pause,
+            ..Policy::default()
+        });
         line.received(7);
         line.next(NOW);
         let notice = line.processed(NOW, Processed::Reject(Reason::new("never")));
-        assert_eq!(notice, Some(Notice::Paused { reason: "never".to_owned() }));
+        assert_eq!(
+            notice,
+            Some(Notice::Paused {
+                reason: "never".to_owned()
+            })
+        );
         assert_eq!(line.next(NOW), Step::Wait);
         assert!(!line.has_room());
         line.resume();
@@ -541,9 +601,15 @@ mod tests {
             send(&mut line, number);
         }
         for number in (0..200).rev() {
-            line.confirmed(NOW, 100 + number, Err(SinkFailure::Transient("away".to_owned())));
+            line.confirmed(
+                NOW,
+                100 + number,
+                Err(SinkFailure::Transient("away".to_owned())),
+            );
         }
-        let Step::WaitUntil(then) = line.next(NOW) else { panic!("held") };
+        let Step::WaitUntil(then) = line.next(NOW) else {
+            panic!("held")
+        };
         assert!(then <= Policy::default().backoff_first, "{then:?}");
     }
 }

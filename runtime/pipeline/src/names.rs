@@ -47,13 +47,20 @@ impl Names {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let mut names = Self { index, journal: None, pending: String::new() };
+        let mut names = Self {
+            index,
+            journal: None,
+            pending: String::new(),
+        };
         let kept = names.index.entries().count();
         if lines > 2 * kept {
             names.rewrite(path)?;
         }
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        names.journal = Some(Journal { path: path.to_owned(), file });
+        names.journal = Some(Journal {
+            path: path.to_owned(),
+            file,
+        });
         // Whatever a crash left of the last line ends here.
         names.pending.push('\n');
         Ok(names)
@@ -72,14 +79,19 @@ impl Names {
 
     /// Puts on disk what was learned since the last time.
     pub fn keep(&mut self) -> io::Result<()> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let Some(journal) = &mut self.journal else {
+            return Ok(());
+        };
         if self.pending.len() <= 1 {
             return Ok(());
         }
         let told = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", journal.path.display()))
         };
-        journal.file.write_all(self.pending.as_bytes()).map_err(told)?;
+        journal
+            .file
+            .write_all(self.pending.as_bytes())
+            .map_err(told)?;
         journal.file.sync_data().map_err(told)?;
         self.pending.clear();
         Ok(())
@@ -116,7 +128,10 @@ mod tests {
             previous: None,
             references: references
                 .into_iter()
-                .map(|target| Reference { role: "default-style".to_owned(), target })
+                .map(|target| Reference {
+                    role: "default-style".to_owned(),
+                    target,
+                })
                 .collect(),
             properties: Vec::new(),
             attributes: Vec::new(),
@@ -134,7 +149,10 @@ mod tests {
     }
 
     fn layer() -> Object {
-        Object { name: Some("states".to_owned()), ..Object::of(Kind::Layer) }
+        Object {
+            name: Some("states".to_owned()),
+            ..Object::of(Kind::Layer)
+        }
     }
 
     #[test]
@@ -142,7 +160,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("names/cloud.jsonl");
         let mut names = Names::open(&path).unwrap();
-        names.apply(&mut event(style(Some("topp"), Some("population")), Vec::new()));
+        names.apply(&mut event(
+            style(Some("topp"), Some("population")),
+            Vec::new(),
+        ));
         names.keep().unwrap();
         drop(names);
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
@@ -152,7 +173,10 @@ mod tests {
             let mut names = Names::open(&path).unwrap();
             let mut event = event(layer(), vec![style(None, None)]);
             names.apply(&mut event);
-            assert_eq!(event.references[0].target, style(Some("topp"), Some("population")));
+            assert_eq!(
+                event.references[0].target,
+                style(Some("topp"), Some("population"))
+            );
         }
     }
 

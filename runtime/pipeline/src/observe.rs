@@ -10,17 +10,32 @@ pub enum Observation<'a> {
     /// A delivery was decoded.
     Decoded { event: &'a Event, redelivered: bool },
     /// A stage turned an event into others: one that is equal means that it had nothing to do.
-    Transformed { stage: &'a str, from: &'a Event, into: &'a [Event] },
+    Transformed {
+        stage: &'a str,
+        from: &'a Event,
+        into: &'a [Event],
+    },
     /// An event, or a message that is none, goes no further.
-    Dropped { event: Option<&'a Event>, by: &'a str, reason: &'a str },
+    Dropped {
+        event: Option<&'a Event>,
+        by: &'a str,
+        reason: &'a str,
+    },
     /// A router chose these slaves.
-    Routed { stage: &'a str, event: &'a Event, slaves: &'a [String] },
+    Routed {
+        stage: &'a str,
+        event: &'a Event,
+        slaves: &'a [String],
+    },
     /// An outcome was handed to the sink.
     Sent { message: &'a Message },
     /// A delivery and all before it were accepted.
     Accepted { deliveries: usize },
     /// A delivery goes to the dead letters; said again if the bus did not take it at first.
-    Rejected { message: &'a Message, reason: &'a str },
+    Rejected {
+        message: &'a Message,
+        reason: &'a str,
+    },
     /// The line is held, and tries again after the pause.
     Held { reason: &'a str, pause: Duration },
     /// The line is paused until people change something.

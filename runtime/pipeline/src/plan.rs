@@ -89,7 +89,11 @@ pub struct SlavePlan {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourcePlan {
-    Amqp { url: Secret, exchange: String, keys: Vec<String> },
+    Amqp {
+        url: Secret,
+        exchange: String,
+        keys: Vec<String>,
+    },
     File(PathBuf),
     Stdin,
 }
@@ -102,7 +106,11 @@ pub struct SinkPlan {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum SinkEnd {
-    Amqp { url: Secret, exchange: String, mandatory: bool },
+    Amqp {
+        url: Secret,
+        exchange: String,
+        mandatory: bool,
+    },
     File(PathBuf),
     Stdout,
 }
@@ -153,8 +161,14 @@ impl Plan {
     }
 
     pub fn pipelines(&self) -> impl Iterator<Item = PipelineId> {
-        let slaves = self.slaves.iter().map(|slave| PipelineId::Slave(slave.name.clone()));
-        let masters = self.masters.iter().map(|master| PipelineId::Master(master.name.clone()));
+        let slaves = self
+            .slaves
+            .iter()
+            .map(|slave| PipelineId::Slave(slave.name.clone()));
+        let masters = self
+            .masters
+            .iter()
+            .map(|master| PipelineId::Master(master.name.clone()));
         slaves.chain(masters)
     }
 
@@ -164,7 +178,10 @@ impl Plan {
             PipelineId::Slave(name) => (self.slave(name).map(|slave| &slave.stages), None),
             PipelineId::Master(name) => {
                 let master = self.master(name);
-                (master.map(|master| &master.stages), master.and_then(|master| master.route.as_ref()))
+                (
+                    master.map(|master| &master.stages),
+                    master.and_then(|master| master.route.as_ref()),
+                )
             }
         };
         stages.into_iter().flatten().chain(route)
@@ -199,15 +216,22 @@ impl Plan {
         surroundings: &dyn Surroundings,
     ) -> Result<Self, Problems> {
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
-        let mut reader =
-            Reader { text, directory: &directory, surroundings, problems: Vec::new() };
+        let mut reader = Reader {
+            text,
+            directory: &directory,
+            surroundings,
+            problems: Vec::new(),
+        };
         let plan = reader.root().and_then(|root| plan(&mut reader, root));
         let mut problems = reader.problems;
         match plan {
             Some(plan) if problems.is_empty() => Ok(plan),
             _ => {
                 problems.sort_by_key(|problem| (problem.line, problem.column));
-                Err(Problems { path: path.to_owned(), problems })
+                Err(Problems {
+                    path: path.to_owned(),
+                    problems,
+                })
             }
         }
     }
@@ -237,27 +261,54 @@ fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>) -> Option<Plan> {
     let mut names = Names::new("master");
     let mut masters = Vec::new();
     for table in root.tables(reader, "master", "[[master]]") {
-        masters.extend(master(reader, table, &mut names, &plugins_known, broker.as_ref()));
+        masters.extend(master(
+            reader,
+            table,
+            &mut names,
+            &plugins_known,
+            broker.as_ref(),
+        ));
     }
     let mut names = Names::new("slave");
     let mut slaves = Vec::new();
     for table in root.tables(reader, "slave", "[[slave]]") {
-        slaves.extend(slave(reader, table, &mut names, &plugins_known, broker.as_ref()));
+        slaves.extend(slave(
+            reader,
+            table,
+            &mut names,
+            &plugins_known,
+            broker.as_ref(),
+        ));
     }
     let at = root.at;
     root.finish(reader);
     if masters.is_empty() && slaves.is_empty() && reader.problems.is_empty() {
         let hint = "add a [[master]] (a pipeline onto the bus) or a [[slave]] (one from it)";
         reader.problem(
-            Span { start: at.start, end: at.start },
+            Span {
+                start: at.start,
+                end: at.start,
+            },
             "there is nothing to run",
             Some(hint.to_owned()),
         );
     }
-    if masters.iter().filter(|master| master.source == SourcePlan::Stdin).count() > 1 {
+    if masters
+        .iter()
+        .filter(|master| master.source == SourcePlan::Stdin)
+        .count()
+        > 1
+    {
         reader.problem(at, "more than one master reads standard input", None);
     }
-    Some(Plan { state, bus: bus?, limits, plugins, masters, slaves })
+    Some(Plan {
+        state,
+        bus: bus?,
+        limits,
+        plugins,
+        masters,
+        slaves,
+    })
 }
 
 fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> Option<BusPlan> {
@@ -276,18 +327,28 @@ fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> Option<BusPlan> {
 }
 
 fn amqp_url(reader: &mut Reader<'_>, url: Spanned<String>) -> Option<Secret> {
-    let host = url.value.strip_prefix("amqp://").or_else(|| url.value.strip_prefix("amqps://"));
+    let host = url
+        .value
+        .strip_prefix("amqp://")
+        .or_else(|| url.value.strip_prefix("amqps://"));
     if host.is_some_and(|host| !host.is_empty()) {
         return Some(Secret(url.value));
     }
     // The URL may hold a password: it is not repeated.
     let hint = "such as `amqp://guest:guest@127.0.0.1:5672/%2f`, `amqps://…`; or `embedded:DIR` for the bus";
-    reader.problem(url.span, "this is no URL of a broker", Some(hint.to_owned()));
+    reader.problem(
+        url.span,
+        "this is no URL of a broker",
+        Some(hint.to_owned()),
+    );
     None
 }
 
 fn process_limits<'a>(reader: &mut Reader<'a>, table: Option<Table<'a>>) -> ProcessLimits {
-    let mut limits = ProcessLimits { message: 16 << 20, drain: Duration::from_secs(30) };
+    let mut limits = ProcessLimits {
+        message: 16 << 20,
+        drain: Duration::from_secs(30),
+    };
     if let Some(mut table) = table {
         if let Some(size) = bytes(reader, &mut table, "message") {
             limits.message = size;
@@ -325,7 +386,9 @@ fn plugin<'a>(
         let hint = "add `instances = \"warm\"`, or remove `recycle`".to_owned();
         reader.problem(table.at, "`recycle` is for warm instances", Some(hint));
     }
-    let recycle = recycle_at.and_then(|count| u32::try_from(count).ok()).unwrap_or(1000);
+    let recycle = recycle_at
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(1000);
     let limits = table.table(reader, "limits", "[plugin.limits]");
     let limits = plugin_limits(reader, limits);
     table.finish(reader);
@@ -334,13 +397,19 @@ fn plugin<'a>(
         path: file?,
         sha256,
         limits,
-        instances: if warm { Instances::Warm { recycle } } else { Instances::Fresh },
+        instances: if warm {
+            Instances::Warm { recycle }
+        } else {
+            Instances::Fresh
+        },
     })
 }
 
 fn plugin_limits<'a>(reader: &mut Reader<'a>, table: Option<Table<'a>>) -> Limits {
     let mut limits = Limits::default();
-    let Some(mut table) = table else { return limits };
+    let Some(mut table) = table else {
+        return limits;
+    };
     if let Some(fuel) = table.integer(reader, "fuel", 1..=u64::MAX / 2) {
         limits.fuel = fuel;
     }
@@ -384,7 +453,14 @@ fn master<'a>(
     let route = route.and_then(|table| stage(reader, table, &owner, plugins));
     let policy = policy(reader, &mut table);
     table.finish(reader);
-    Some(MasterPlan { name: name?, dialect: dialect?, source: source?, stages, route, policy })
+    Some(MasterPlan {
+        name: name?,
+        dialect: dialect?,
+        source: source?,
+        stages,
+        route,
+        policy,
+    })
 }
 
 fn slave<'a>(
@@ -401,7 +477,11 @@ fn slave<'a>(
         let patterns = reader.array(value)?;
         if patterns.is_empty() {
             let hint = "`[\"#\"]` is everything".to_owned();
-            reader.problem(at, "`subscribe` is empty: the slave would get nothing", Some(hint));
+            reader.problem(
+                at,
+                "`subscribe` is empty: the slave would get nothing",
+                Some(hint),
+            );
         }
         Some(subscriptions(reader, patterns))
     });
@@ -413,7 +493,13 @@ fn slave<'a>(
     let sink = sink.and_then(|table| sink_plan(reader, table, broker));
     let policy = policy(reader, &mut table);
     table.finish(reader);
-    Some(SlavePlan { name: name?, subscribe: subscribe?, stages, sink: sink?, policy })
+    Some(SlavePlan {
+        name: name?,
+        subscribe: subscribe?,
+        stages,
+        sink: sink?,
+        policy,
+    })
 }
 
 fn subscriptions<'a>(
@@ -422,12 +508,18 @@ fn subscriptions<'a>(
 ) -> Vec<Subscription> {
     let mut subscriptions = Vec::new();
     for pattern in patterns {
-        let Some(pattern) = reader.string(pattern) else { continue };
+        let Some(pattern) = reader.string(pattern) else {
+            continue;
+        };
         match pattern.value.parse() {
             Ok(subscription) => subscriptions.push(subscription),
             Err(error) => {
                 let hint = "keys are `<workspace or _global>.<kind>.<action>`".to_owned();
-                reader.problem(pattern.span, SubscriptionError::to_string(&error), Some(hint));
+                reader.problem(
+                    pattern.span,
+                    SubscriptionError::to_string(&error),
+                    Some(hint),
+                );
             }
         }
     }
@@ -455,7 +547,11 @@ fn source_plan<'a>(
                 None => vec!["#".to_owned()],
             };
             match (url, exchange) {
-                (Some(url), Some(exchange)) => Some(SourcePlan::Amqp { url, exchange, keys }),
+                (Some(url), Some(exchange)) => Some(SourcePlan::Amqp {
+                    url,
+                    exchange,
+                    keys,
+                }),
                 _ => None,
             }
         }
@@ -471,7 +567,10 @@ fn sink_plan<'a>(
     mut table: Table<'a>,
     broker: Option<&Secret>,
 ) -> Option<SinkPlan> {
-    let later = Some(("geoserver", "the sink `geoserver` is not in this version: use `amqp`, `file` or `stdout`"));
+    let later = Some((
+        "geoserver",
+        "the sink `geoserver` is not in this version: use `amqp`, `file` or `stdout`",
+    ));
     let end = end_type(reader, &mut table, &["amqp", "file", "stdout"], later)?;
     let dialect = dialect(reader, &mut table).unwrap_or(Dialect::CloudEvents);
     let end = match end {
@@ -480,7 +579,11 @@ fn sink_plan<'a>(
             let exchange = short_string(reader, &mut table, "exchange");
             let mandatory = table.boolean(reader, "mandatory").unwrap_or(true);
             match (url, exchange) {
-                (Some(url), Some(exchange)) => Some(SinkEnd::Amqp { url, exchange, mandatory }),
+                (Some(url), Some(exchange)) => Some(SinkEnd::Amqp {
+                    url,
+                    exchange,
+                    mandatory,
+                }),
                 _ => None,
             }
         }
@@ -554,7 +657,9 @@ fn stages<'a>(
     let mut stages: Vec<StagePlan> = Vec::new();
     for table in table.tables(reader, "stages", "a stage") {
         let at = table.at;
-        let Some(stage) = stage(reader, table, owner, plugins) else { continue };
+        let Some(stage) = stage(reader, table, owner, plugins) else {
+            continue;
+        };
         if stages.iter().any(|other| other.name == stage.name) {
             let message = format!("there is a stage `{}` already", stage.name);
             let hint = "give one of them a `name` of its own".to_owned();
@@ -605,7 +710,10 @@ fn policy<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Policy {
     let Some(mut on_failure) = table.table(reader, "on_failure", "on_failure") else {
         return policy;
     };
-    let actions = [("dead-letter", OnFailure::DeadLetter), ("pause", OnFailure::Pause)];
+    let actions = [
+        ("dead-letter", OnFailure::DeadLetter),
+        ("pause", OnFailure::Pause),
+    ];
     if let Some(action) = on_failure.choice(reader, "action", &actions) {
         policy.on_failure = action;
     }
@@ -644,7 +752,11 @@ fn required_path<'a>(
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|_| format!("`{text}` is no duration; write it like `30s` or `500ms`"))?;
-    if duration.is_zero() { Err("must be more than nothing".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() {
+        Err("must be more than nothing".to_owned())
+    } else {
+        Ok(duration)
+    }
 }
 
 fn bytes<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>, key: &'static str) -> Option<usize> {
@@ -667,7 +779,10 @@ struct Names {
 
 impl Names {
     fn new(what: &'static str) -> Self {
-        Self { what, taken: BTreeMap::new() }
+        Self {
+            what,
+            taken: BTreeMap::new(),
+        }
     }
 
     /// The `name` of a table. It becomes part of names of queues and files, so it is a plain word.
@@ -683,7 +798,11 @@ impl Names {
         }
         if self.taken.contains_key(&value) {
             let message = format!("there is a {} `{value}` already", self.what);
-            reader.problem(span, message, Some("each needs a name of its own".to_owned()));
+            reader.problem(
+                span,
+                message,
+                Some("each needs a name of its own".to_owned()),
+            );
             return None;
         }
         self.taken.insert(value.clone(), span);

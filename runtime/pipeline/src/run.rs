@@ -50,7 +50,16 @@ impl Pipeline {
     /// Runs until `stop` is cancelled or the source ends. What is in flight then has `drain` to be
     /// confirmed; what is not goes back to the source.
     pub async fn run(self, stop: CancellationToken, drain: Duration) -> Result<Stopped, RunError> {
-        let Self { name, source, sink, dead, mut chain, names, policy, observer } = self;
+        let Self {
+            name,
+            source,
+            sink,
+            dead,
+            mut chain,
+            names,
+            policy,
+            observer,
+        } = self;
         let seed = name.bytes().fold(0, |seed: u64, byte| {
             seed.wrapping_mul(31).wrapping_add(u64::from(byte))
         });
@@ -111,7 +120,9 @@ impl Pipeline {
             }
         }
         engine.accept().await?;
-        let stopped = Stopped { given_back: engine.line.len() };
+        let stopped = Stopped {
+            given_back: engine.line.len(),
+        };
         engine.source.close().await;
         Ok(stopped)
     }
@@ -137,11 +148,15 @@ impl Engine {
         loop {
             let now = self.started.elapsed();
             match self.line.next(now) {
-                Step::Process(Delivery { message, redelivered, .. }) => {
+                Step::Process(Delivery {
+                    message,
+                    redelivered,
+                    ..
+                }) => {
                     let (names, observer) = (&mut self.names, &*self.observer);
                     let processed = chain.process(message, *redelivered, names, observer).await;
                     let notice = self.line.processed(now, processed);
-                    self.tell(notice);
+                    self.tell(notice.as_ref());
                 }
                 Step::Publish(message) => {
                     self.observer.observe(&Observation::Sent { message });
@@ -150,7 +165,10 @@ impl Engine {
                 }
                 Step::Bury(delivery, reason) => {
                     let (message, reason_text) = (&delivery.message, &reason.text);
-                    self.observer.observe(&Observation::Rejected { message, reason: reason_text });
+                    self.observer.observe(&Observation::Rejected {
+                        message,
+                        reason: reason_text,
+                    });
                     let letter = dead_letter(&delivery.message, reason, &self.pipeline);
                     let ticket = self.dead.publish(letter).await;
                     self.line.buried(ticket);
@@ -177,12 +195,14 @@ impl Engine {
 
     fn confirmed(&mut self, Confirmation { ticket, result }: Confirmation) {
         let notice = self.line.confirmed(self.started.elapsed(), ticket, result);
-        self.tell(notice);
+        self.tell(notice.as_ref());
     }
 
     fn buried(&mut self, Confirmation { ticket, result }: Confirmation) {
-        let notice = self.line.bury_confirmed(self.started.elapsed(), ticket, result);
-        self.tell(notice);
+        let notice = self
+            .line
+            .bury_confirmed(self.started.elapsed(), ticket, result);
+        self.tell(notice.as_ref());
     }
 
     /// True if the source is at its end.
@@ -205,7 +225,9 @@ impl Engine {
     async fn accept(&mut self) -> Result<(), RunError> {
         self.taken = 0;
         let before = self.line.len();
-        let Some(last) = self.line.accept() else { return Ok(()) };
+        let Some(last) = self.line.accept() else {
+            return Ok(());
+        };
         self.names.keep()?;
         self.source.accept_through(last.tag).await?;
         let deliveries = before - self.line.len();
@@ -213,10 +235,13 @@ impl Engine {
         Ok(())
     }
 
-    fn tell(&self, notice: Option<Notice>) {
-        match &notice {
+    fn tell(&self, notice: Option<&Notice>) {
+        match notice {
             Some(Notice::Held { pause, reason }) => {
-                self.observer.observe(&Observation::Held { reason, pause: *pause });
+                self.observer.observe(&Observation::Held {
+                    reason,
+                    pause: *pause,
+                });
             }
             Some(Notice::Paused { reason }) => {
                 self.observer.observe(&Observation::Paused { reason });
@@ -231,7 +256,9 @@ impl Engine {
 fn dead_letter(message: &Message, reason: &Reason, pipeline: &str) -> Message {
     let mut letter = message.clone();
     let mut header = |name: &str, value: &str| {
-        letter.headers.insert(name.to_owned(), HeaderValue::Text(value.to_owned()));
+        letter
+            .headers
+            .insert(name.to_owned(), HeaderValue::Text(value.to_owned()));
     };
     header("weir-pipeline", pipeline);
     header("weir-reason", &reason.text);

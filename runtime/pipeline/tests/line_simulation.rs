@@ -65,7 +65,11 @@ impl World {
         if !fails || self.random.random_bool(0.5) {
             keep(self);
         }
-        if fails { Err(SinkFailure::Transient("away".to_owned())) } else { Ok(()) }
+        if fails {
+            Err(SinkFailure::Transient("away".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     /// One confirmation, from anywhere in what is in flight.
@@ -74,12 +78,12 @@ impl World {
             (!queue.is_empty()).then(|| random.random_range(0..queue.len()))
         };
         if let Some(at) = any(&mut self.random, &self.in_flight) {
-            let (ticket, result) = self.in_flight.remove(at).unwrap();
+            let (ticket, result) = self.in_flight.remove(at).expect("is in there");
             line.confirmed(self.now, ticket, result);
             return true;
         }
         if let Some(at) = any(&mut self.random, &self.burying) {
-            let (ticket, result) = self.burying.remove(at).unwrap();
+            let (ticket, result) = self.burying.remove(at).expect("is in there");
             line.bury_confirmed(self.now, ticket, result);
             return true;
         }
@@ -92,7 +96,10 @@ impl World {
                 Fate::Rejected => assert!(self.buried.contains(&number), "{number} is lost"),
                 Fate::Outcomes(count) => {
                     for part in 0..count {
-                        assert!(self.arrived.contains(&(number, part)), "{number}/{part} is lost");
+                        assert!(
+                            self.arrived.contains(&(number, part)),
+                            "{number}/{part} is lost"
+                        );
                     }
                 }
                 Fate::RetriedOnce => assert!(self.arrived.contains(&(number, 0))),

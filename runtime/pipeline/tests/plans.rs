@@ -1,6 +1,11 @@
 //! What configurations give: a plan, or every problem with its place. Golden files lie beside the
 //! configurations in `plans/`; `UPDATE_GOLDEN=1` rewrites them.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, whatever cannot be is a failure"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,11 +34,16 @@ fn read(text: &str) -> Result<Plan, Problems> {
 }
 
 fn configurations(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/plans")
+        .join(folder);
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     paths.sort();
     assert!(!paths.is_empty());
@@ -60,7 +70,11 @@ fn invalid_configurations_tell_every_problem() {
         };
         wrong.extend(check(&path, "err", &problems));
     }
-    assert!(wrong.is_empty(), "not as in the golden files:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "not as in the golden files:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -70,19 +84,32 @@ fn valid_configurations_give_plans_without_secrets_in_sight() {
         let text = fs::read_to_string(&path).unwrap();
         let plan = read(&text).unwrap_or_else(|problems| panic!("{problems}"));
         let shown = format!("{plan:#?}\n");
-        assert!(!shown.contains("hunter2"), "{} shows a secret", path.display());
+        assert!(
+            !shown.contains("hunter2"),
+            "{} shows a secret",
+            path.display()
+        );
         wrong.extend(check(&path, "plan", &shown));
     }
-    assert!(wrong.is_empty(), "not as in the golden files:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "not as in the golden files:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn settings_name_their_surroundings() {
-    let whole = configurations("valid").into_iter().find(|path| path.ends_with("whole.toml"));
+    let whole = configurations("valid")
+        .into_iter()
+        .find(|path| path.ends_with("whole.toml"));
     let text = fs::read_to_string(whole.unwrap()).unwrap();
     let plan = read(&text).unwrap();
     let settings = plan.masters[0].stages[0].settings.reveal();
-    assert_eq!(settings, r#"{"a":[1,2.5,true],"b":"${x} hunter2 from a file"}"#);
+    assert_eq!(
+        settings,
+        r#"{"a":[1,2.5,true],"b":"${x} hunter2 from a file"}"#
+    );
 }
 
 /// The schema names exactly the keys that the reader knows: each key of the schema is known to the
@@ -94,12 +121,20 @@ fn the_schema_has_the_keys_of_the_reader() {
     let end = |table: &str, end: &str, kind: &str| {
         let ends = definition(table)["properties"][end]["oneOf"].clone();
         let ends = ends.as_array().unwrap().clone();
-        ends.into_iter().find(|end| end["properties"]["type"]["const"] == kind).unwrap()
+        ends.into_iter()
+            .find(|end| end["properties"]["type"]["const"] == kind)
+            .unwrap()
     };
     let tables = [
         (schema.clone(), "KEY = 1\n".to_owned()),
-        (schema["properties"]["bus"].clone(), "[bus]\nKEY = 1\n".to_owned()),
-        (schema["properties"]["limits"].clone(), "[limits]\nKEY = 1\n".to_owned()),
+        (
+            schema["properties"]["bus"].clone(),
+            "[bus]\nKEY = 1\n".to_owned(),
+        ),
+        (
+            schema["properties"]["limits"].clone(),
+            "[limits]\nKEY = 1\n".to_owned(),
+        ),
         (definition("plugin"), "[[plugin]]\nKEY = 1\n".to_owned()),
         (
             definition("plugin")["properties"]["limits"].clone(),
@@ -107,8 +142,14 @@ fn the_schema_has_the_keys_of_the_reader() {
         ),
         (definition("master"), "[[master]]\nKEY = 1\n".to_owned()),
         (definition("slave"), "[[slave]]\nKEY = 1\n".to_owned()),
-        (definition("stage"), "[[slave]]\nstages = [{ KEY = 1 }]\n".to_owned()),
-        (definition("on_failure"), "[[slave]]\non_failure = { KEY = 1 }\n".to_owned()),
+        (
+            definition("stage"),
+            "[[slave]]\nstages = [{ KEY = 1 }]\n".to_owned(),
+        ),
+        (
+            definition("on_failure"),
+            "[[slave]]\non_failure = { KEY = 1 }\n".to_owned(),
+        ),
     ];
     let sources = ["amqp", "file", "stdin"].map(|kind| {
         let text = format!("[[master]]\nsource = {{ type = \"{kind}\", KEY = 1 }}\n");
@@ -119,14 +160,29 @@ fn the_schema_has_the_keys_of_the_reader() {
         (end("slave", "sink", kind), text)
     });
     for (table, text) in tables.into_iter().chain(sources).chain(sinks) {
-        let keys: BTreeSet<String> =
-            table["properties"].as_object().unwrap().keys().cloned().collect();
+        let keys: BTreeSet<String> = table["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
         // A key that nobody has makes the reader list those that it knows.
         let problems = read(&text.replace("KEY", "zzzzzzzzzzzz")).unwrap_err();
-        let unknown = problems.problems.iter().find(|p| p.message.contains("zzzzzzzzzzzz"));
-        let hint = unknown.unwrap_or_else(|| panic!("{text}: {problems}")).hint.clone().unwrap();
-        let known: BTreeSet<String> =
-            hint.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let unknown = problems
+            .problems
+            .iter()
+            .find(|p| p.message.contains("zzzzzzzzzzzz"));
+        let hint = unknown
+            .unwrap_or_else(|| panic!("{text}: {problems}"))
+            .hint
+            .clone()
+            .unwrap();
+        let known: BTreeSet<String> = hint
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
         assert_eq!(keys, known, "{text}");
     }
 }

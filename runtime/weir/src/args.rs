@@ -40,7 +40,13 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The configuration
-    #[arg(short, long, value_name = "FILE", default_value = "weir.toml", env = "WEIR_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "weir.toml",
+        env = "WEIR_CONFIG"
+    )]
     pub(crate) config: PathBuf,
     /// Write logs as JSON, one object a line
     #[arg(long)]
@@ -50,7 +56,13 @@ pub(crate) struct RunArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
     /// The configuration
-    #[arg(short, long, value_name = "FILE", default_value = "weir.toml", env = "WEIR_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "weir.toml",
+        env = "WEIR_CONFIG"
+    )]
     pub(crate) config: PathBuf,
     /// Leave the broker out
     #[arg(long)]
@@ -66,7 +78,11 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
     /// Where the plugins are
-    #[arg(long, value_name = "DIR", default_value = "target/wasm32-wasip2/plugin")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "target/wasm32-wasip2/plugin"
+    )]
     pub(crate) plugins: PathBuf,
     /// Where the demo puts its configuration and what the slaves got
     #[arg(long, value_name = "DIR", default_value = "weir-demo")]

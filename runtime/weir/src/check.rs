@@ -32,7 +32,9 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
         };
         let report = json!({ "ok": result.is_ok(), "problems": problems, "summary": summary });
         writeln!(std::io::stdout(), "{report:#}")?;
-        return result.map(drop).map_err(|_| Unfit("see the problems above".to_owned()).into());
+        return result
+            .map(drop)
+            .map_err(|_| Unfit("see the problems above".to_owned()).into());
     }
     writeln!(std::io::stdout(), "{}", result?)?;
     Ok(())
@@ -82,7 +84,11 @@ async fn look(args: &CheckArgs) -> anyhow::Result<String> {
 
 async fn preflight(plan: &Plan) -> anyhow::Result<()> {
     let bus = Bus::open(&bus_address(&plan.bus)?).await?;
-    let slaves: Vec<&str> = plan.slaves.iter().map(|slave| slave.name.as_str()).collect();
+    let slaves: Vec<&str> = plan
+        .slaves
+        .iter()
+        .map(|slave| slave.name.as_str())
+        .collect();
     let mismatches = bus.preflight(&slaves).await?;
     if mismatches.is_empty() {
         return Ok(());
@@ -92,14 +98,23 @@ async fn preflight(plan: &Plan) -> anyhow::Result<()> {
 }
 
 fn summary(plan: &Plan, plugins: &Plugins, bus: &str) -> String {
-    let mut lines = vec![format!("the configuration is right; it would run on: {bus}")];
+    let mut lines = vec![format!(
+        "the configuration is right; it would run on: {bus}"
+    )];
     for (plugin_plan, plugin) in plugins.iter() {
         let (name, world, digest) = (&plugin_plan.name, plugin.world().as_str(), plugin.digest());
         lines.push(format!("  plugin {name}: {world}, {digest:.12}"));
     }
     for id in plan.pipelines() {
-        let stages: Vec<&str> = plan.stages(&id).map(|stage| stage.plugin.as_str()).collect();
-        let stages = if stages.is_empty() { "no stages".to_owned() } else { stages.join(" -> ") };
+        let stages: Vec<&str> = plan
+            .stages(&id)
+            .map(|stage| stage.plugin.as_str())
+            .collect();
+        let stages = if stages.is_empty() {
+            "no stages".to_owned()
+        } else {
+            stages.join(" -> ")
+        };
         lines.push(format!("  {id}: {stages}"));
     }
     lines.join("\n")

@@ -14,7 +14,10 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self { path: path.to_owned(), text: read(path)? })
+        Ok(Self {
+            path: path.to_owned(),
+            text: read(path)?,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -20,7 +20,7 @@ const CONFIG: &str = include_str!("../demo/weir.toml");
 const FRAMES: &str = include_str!("../../../tests/fixtures/geoserver-cloud-frames.jsonl");
 
 /// A demo that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     crate::log(false, "warn");
@@ -40,22 +40,46 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{exhibit}")?;
     let directory = args.directory.display();
-    writeln!(out, "What each slave got, byte for byte: {directory}/eu.jsonl, us.jsonl, lab.jsonl")?;
-    writeln!(out, "What ran: {directory}/weir.toml (try: weir run --config {directory}/weir.toml)")?;
+    writeln!(
+        out,
+        "What each slave got, byte for byte: {directory}/eu.jsonl, us.jsonl, lab.jsonl"
+    )?;
+    writeln!(
+        out,
+        "What ran: {directory}/weir.toml (try: weir run --config {directory}/weir.toml)"
+    )?;
     let took = started.elapsed().saturating_sub(ready);
-    writeln!(out, "Ready in {} ms, all done {} ms later.", ready.as_millis(), took.as_millis())?;
-    if exhibit.is_complete() { Ok(()) } else { bail!("not everything arrived within {PATIENCE:?}") }
+    writeln!(
+        out,
+        "Ready in {} ms, all done {} ms later.",
+        ready.as_millis(),
+        took.as_millis()
+    )?;
+    if exhibit.is_complete() {
+        Ok(())
+    } else {
+        bail!("not everything arrived within {PATIENCE:?}")
+    }
 }
 
 /// Puts the configuration and the recorded events into the directory, and removes what an earlier
 /// demo left there; compiled plugins stay.
 fn prepare(directory: &Path, plugins: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let plugins = plugins
-        .canonicalize()
-        .with_context(|| format!("no plugins in {} (`make plugins` builds them)", plugins.display()))?;
+    let plugins = plugins.canonicalize().with_context(|| {
+        format!(
+            "no plugins in {} (`make plugins` builds them)",
+            plugins.display()
+        )
+    })?;
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
-    for left in ["eu.jsonl", "us.jsonl", "lab.jsonl", "state/bus", "state/names"] {
+    for left in [
+        "eu.jsonl",
+        "us.jsonl",
+        "lab.jsonl",
+        "state/bus",
+        "state/names",
+    ] {
         let left = directory.join(left);
         let removed = if left.is_dir() {
             std::fs::remove_dir_all(&left)
@@ -67,7 +91,9 @@ fn prepare(directory: &Path, plugins: &Path) -> anyhow::Result<std::path::PathBu
         removed.with_context(|| format!("cannot remove {}", left.display()))?;
     }
     let path = directory.join("weir.toml");
-    let plugins = plugins.to_str().context("the path of the plugins is not UTF-8")?;
+    let plugins = plugins
+        .to_str()
+        .context("the path of the plugins is not UTF-8")?;
     std::fs::write(&path, CONFIG.replace("PLUGINS", plugins))?;
     std::fs::write(directory.join("frames.jsonl"), FRAMES)?;
     Ok(path)

@@ -29,7 +29,11 @@ impl Ends {
     ) -> anyhow::Result<Self> {
         let max_message = plan.limits.message;
         let source: Box<dyn Source> = match &master.source {
-            SourcePlan::Amqp { url, exchange, keys } => {
+            SourcePlan::Amqp {
+                url,
+                exchange,
+                keys,
+            } => {
                 let prefetch = prefetch(&master.policy);
                 let consumer =
                     Bus::foreign(&amqp_url(url)?, &master.name, exchange, keys, prefetch);
@@ -41,18 +45,31 @@ impl Ends {
             }
             SourcePlan::Stdin => Box::new(LineSource::stdin(master.dialect, max_message)),
         };
-        let path = plan.state.join("names").join(format!("{}.jsonl", master.name));
+        let path = plan
+            .state
+            .join("names")
+            .join(format!("{}.jsonl", master.name));
         let names = Names::open(&path)
             .with_context(|| format!("cannot keep names in {}", path.display()))?;
-        Ok(Self { source, sink: Box::new(BusSink(bus.publisher())), names })
+        Ok(Self {
+            source,
+            sink: Box::new(BusSink(bus.publisher())),
+            names,
+        })
     }
 
     /// From the slave's queue to its sink.
     pub(crate) fn of_slave(bus: &Bus, slave: &SlavePlan) -> anyhow::Result<Self> {
         let sink: Box<dyn Sink> = match &slave.sink.end {
-            SinkEnd::Amqp { url, exchange, mandatory } => {
-                Box::new(BusSink(Bus::foreign_publisher(&amqp_url(url)?, exchange, *mandatory)))
-            }
+            SinkEnd::Amqp {
+                url,
+                exchange,
+                mandatory,
+            } => Box::new(BusSink(Bus::foreign_publisher(
+                &amqp_url(url)?,
+                exchange,
+                *mandatory,
+            ))),
             SinkEnd::File(path) => {
                 let sink = LineSink::append(path);
                 Box::new(sink.with_context(|| format!("cannot write {}", path.display()))?)
@@ -60,7 +77,11 @@ impl Ends {
             SinkEnd::Stdout => Box::new(LineSink::stdout()),
         };
         let consumer = bus.slave(&slave.name, prefetch(&slave.policy));
-        Ok(Self { source: Box::new(BusSource::new(consumer)), sink, names: Names::default() })
+        Ok(Self {
+            source: Box::new(BusSource::new(consumer)),
+            sink,
+            names: Names::default(),
+        })
     }
 }
 

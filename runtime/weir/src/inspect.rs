@@ -21,7 +21,11 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     };
     let world = inspection.world.map(weir_wasm::World::as_str);
     let digest = inspection.digest.to_string();
-    let problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
+    let problems: Vec<String> = inspection
+        .problems
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let mut out = std::io::stdout().lock();
     if args.json {
         let report = json!({
@@ -40,14 +44,22 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         writeln!(out, "file     {}", args.file.display())?;
         writeln!(out, "kind     {kind}")?;
         writeln!(out, "world    {}", world.unwrap_or("none"))?;
-        writeln!(out, "version  {}", inspection.version.as_deref().unwrap_or("none"))?;
+        writeln!(
+            out,
+            "version  {}",
+            inspection.version.as_deref().unwrap_or("none")
+        )?;
         writeln!(out, "size     {} bytes", inspection.size)?;
         writeln!(out, "sha256   {digest}")?;
         list(&mut out, "imports ", &inspection.imports)?;
         list(&mut out, "exports ", &inspection.exports)?;
         list(&mut out, "problems", &problems)?;
     }
-    if problems.is_empty() { Ok(()) } else { Err(Unfit("this is no plugin".to_owned()).into()) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Unfit("this is no plugin".to_owned()).into())
+    }
 }
 
 fn list(out: &mut impl std::io::Write, title: &str, items: &[String]) -> std::io::Result<()> {

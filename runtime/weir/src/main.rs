@@ -30,6 +30,10 @@ use report::Reports;
 use signals::Signals;
 use supervisor::Supervisor;
 
+/// Events are many small allocations that do not live long.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = match tokio::runtime::Runtime::new() {
@@ -81,11 +85,15 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 /// Logs to standard error, so that standard output is free for what a pipeline or command writes.
 fn log(json: bool, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if json {
         logs.json().init();
     } else {
-        logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+        logs.with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .init();
     }
 }
 
@@ -96,5 +104,9 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         Some(problems) => write!(stderr, "{problems}"),
         None => writeln!(stderr, "weir: {error:#}"),
     });
-    if error.is::<Problems>() || error.is::<Unfit>() { ExitCode::from(3) } else { ExitCode::from(1) }
+    if error.is::<Problems>() || error.is::<Unfit>() {
+        ExitCode::from(3)
+    } else {
+        ExitCode::from(1)
+    }
 }

@@ -19,12 +19,19 @@ pub(crate) struct Reports(Mutex<BTreeMap<PipelineId, Arc<Report>>>);
 impl Reports {
     pub(crate) fn of(&self, id: &PipelineId) -> Arc<Report> {
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(reports.entry(id.clone()).or_insert_with(|| Arc::new(Report::new(id))))
+        Arc::clone(
+            reports
+                .entry(id.clone())
+                .or_insert_with(|| Arc::new(Report::new(id))),
+        )
     }
 
     pub(crate) fn counts(&self) -> Vec<(String, Counts)> {
         let reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.values().map(|report| (report.pipeline.clone(), report.counts())).collect()
+        reports
+            .values()
+            .map(|report| (report.pipeline.clone(), report.counts()))
+            .collect()
     }
 }
 
@@ -48,11 +55,17 @@ pub(crate) struct Counts {
 
 impl Report {
     fn new(id: &PipelineId) -> Self {
-        Self { pipeline: id.to_string(), counts: Mutex::default() }
+        Self {
+            pipeline: id.to_string(),
+            counts: Mutex::default(),
+        }
     }
 
     fn counts(&self) -> Counts {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn count(&self, count: impl FnOnce(&mut Counts)) {
@@ -64,7 +77,11 @@ impl Counts {
     fn drop(&mut self, by: &str, reason: &str) {
         let key = (by.to_owned(), reason.to_owned());
         let full = self.dropped.len() >= MAX_REASONS && !self.dropped.contains_key(&key);
-        let key = if full { (by.to_owned(), "other reasons".to_owned()) } else { key };
+        let key = if full {
+            (by.to_owned(), "other reasons".to_owned())
+        } else {
+            key
+        };
         *self.dropped.entry(key).or_default() += 1;
     }
 
@@ -76,9 +93,17 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { decoded, sent, rejected, .. } = self;
+        let Self {
+            decoded,
+            sent,
+            rejected,
+            ..
+        } = self;
         let dropped = self.dropped();
-        write!(f, "{decoded} events in, {sent} out, {dropped} dropped, {rejected} dead letters")
+        write!(
+            f,
+            "{decoded} events in, {sent} out, {dropped} dropped, {rejected} dead letters"
+        )
     }
 }
 
@@ -103,7 +128,11 @@ impl Observer for Report {
                 let id = event.map(|event| event.id.as_str());
                 debug!(pipeline, by, event = id, reason, "dropped");
             }
-            Observation::Routed { stage, event, slaves } => {
+            Observation::Routed {
+                stage,
+                event,
+                slaves,
+            } => {
                 trace!(pipeline, stage, event = event.id, ?slaves, "routed");
             }
             Observation::Sent { message } => {
@@ -115,13 +144,21 @@ impl Observer for Report {
             }
             Observation::Rejected { message, reason } => {
                 self.count(|counts| counts.rejected += 1);
-                error!(pipeline, message = message.message_id, reason, "to the dead letters");
+                error!(
+                    pipeline,
+                    message = message.message_id,
+                    reason,
+                    "to the dead letters"
+                );
             }
             Observation::Held { reason, pause } => {
                 warn!(pipeline, reason, ?pause, "held, will try again");
             }
             Observation::Paused { reason } => {
-                error!(pipeline, reason, "paused until the configuration or a plugin changes");
+                error!(
+                    pipeline,
+                    reason, "paused until the configuration or a plugin changes"
+                );
             }
             Observation::Restarted => info!(pipeline, "the source starts again"),
             Observation::Swapped => debug!(pipeline, "new chain in service"),

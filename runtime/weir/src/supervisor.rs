@@ -55,7 +55,7 @@ impl Supervisor {
         let plan = config.plan()?;
         let host = host(&plan)?;
         let (plugins, errors) = Plugins::read(&host, &plan.plugins);
-        none_of(errors)?;
+        none_of(&errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
         let bus = Bus::open(&ends::bus_address(&plan.bus)?).await?;
         let mut supervisor = Self {
@@ -119,7 +119,10 @@ impl Supervisor {
         info!(at_most = ?self.plan.limits.drain, "stopping");
         for masters in [true, false] {
             let keys: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
-            for id in keys.iter().filter(|id| matches!(id, PipelineId::Master(_)) == masters) {
+            for id in keys
+                .iter()
+                .filter(|id| matches!(id, PipelineId::Master(_)) == masters)
+            {
                 tokio::select! {
                     () = self.stop_pipeline(id) => {}
                     () = signals.stop() => {
@@ -152,7 +155,10 @@ impl Supervisor {
                 continue;
             }
             if let Err(error) = self.swap(&plugin).await {
-                error!(plugin = plugin.name, "the old version stays in service: {error:#}");
+                error!(
+                    plugin = plugin.name,
+                    "the old version stays in service: {error:#}"
+                );
             }
         }
     }
@@ -171,10 +177,20 @@ impl Supervisor {
         }
         if old.world() != new.world() {
             let (old, new) = (old.world().as_str(), new.world().as_str());
-            bail!("{} is a {new}, and a {old} is in service", plugin.path.display());
+            bail!(
+                "{} is a {new}, and a {old} is in service",
+                plugin.path.display()
+            );
         }
-        let (from, to) = (format!("{:.12}", old.digest()), format!("{:.12}", new.digest()));
-        let concerned = |id: &PipelineId| self.plan.stages(id).any(|stage| stage.plugin == plugin.name);
+        let (from, to) = (
+            format!("{:.12}", old.digest()),
+            format!("{:.12}", new.digest()),
+        );
+        let concerned = |id: &PipelineId| {
+            self.plan
+                .stages(id)
+                .any(|stage| stage.plugin == plugin.name)
+        };
         for (id, chain) in chains(&plugins, &self.plan, concerned).await? {
             if let Some(running) = self.pipelines.get(&id) {
                 running.chain.send_replace(Arc::new(chain));
@@ -191,7 +207,7 @@ impl Supervisor {
             bail!("`bus` and `state` change only with a restart");
         }
         let (plugins, errors) = Plugins::read(&self.host, &plan.plugins);
-        none_of(errors)?;
+        none_of(&errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
 
         for id in self.pipelines.keys().cloned().collect::<Vec<_>>() {
@@ -231,7 +247,10 @@ impl Supervisor {
             gone.retain(|pattern| !kept.contains(pattern));
             self.bus.detach(&slave.name, &gone).await?;
             if new.is_none() {
-                info!(slave = slave.name, "detached: its queue keeps what is in it");
+                info!(
+                    slave = slave.name,
+                    "detached: its queue keeps what is in it"
+                );
             }
         }
         Ok(())
@@ -241,14 +260,21 @@ impl Supervisor {
         let (ends, policy) = match &id {
             PipelineId::Master(name) => {
                 let master = self.plan.master(name).context("a chain without a master")?;
-                (Ends::of_master(&self.bus, &self.plan, master).await, &master.policy)
+                (
+                    Ends::of_master(&self.bus, &self.plan, master).await,
+                    &master.policy,
+                )
             }
             PipelineId::Slave(name) => {
                 let slave = self.plan.slave(name).context("a chain without a slave")?;
                 (Ends::of_slave(&self.bus, slave), &slave.policy)
             }
         };
-        let Ends { source, sink, names } = ends.with_context(|| id.to_string())?;
+        let Ends {
+            source,
+            sink,
+            names,
+        } = ends.with_context(|| id.to_string())?;
         let (sender, chain) = watch::channel(Arc::new(chain));
         let stop = CancellationToken::new();
         let pipeline = Pipeline {
@@ -264,13 +290,21 @@ impl Supervisor {
         let run = pipeline.run(stop.clone(), self.plan.limits.drain);
         let task = id.clone();
         self.tasks.spawn(async move { (task, run.await) });
-        self.pipelines.insert(id, Running { chain: sender, stop });
+        self.pipelines.insert(
+            id,
+            Running {
+                chain: sender,
+                stop,
+            },
+        );
         Ok(())
     }
 
     /// Stops a pipeline and waits for its end.
     async fn stop_pipeline(&mut self, id: &PipelineId) {
-        let Some(running) = self.pipelines.get(id) else { return };
+        let Some(running) = self.pipelines.get(id) else {
+            return;
+        };
         running.stop.cancel();
         while self.pipelines.contains_key(id) {
             match self.tasks.join_next().await {
@@ -318,12 +352,12 @@ pub(crate) async fn chains(
             Err(more) => errors.extend(more),
         }
     }
-    none_of(errors)?;
+    none_of(&errors)?;
     Ok(chains)
 }
 
 /// All the errors as one, if there are any.
-pub(crate) fn none_of(errors: Vec<AssemblyError>) -> anyhow::Result<()> {
+pub(crate) fn none_of(errors: &[AssemblyError]) -> anyhow::Result<()> {
     if errors.is_empty() {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use tracing::warn;
 const QUIET: Duration = Duration::from_millis(100);
 
 pub(crate) struct Watcher {
-    watcher: RecommendedWatcher,
+    system: RecommendedWatcher,
     /// One place is enough: a change that is not heard of yet stands for those that follow it.
     changes: mpsc::Receiver<()>,
     /// A change was heard of, and not told yet.
@@ -49,7 +49,13 @@ impl Watcher {
             sender.try_send(()).ok();
         })
         .context("cannot watch files")?;
-        Ok(Self { watcher, changes, pending: false, directories: BTreeSet::new(), seen: BTreeMap::new() })
+        Ok(Self {
+            system: watcher,
+            changes,
+            pending: false,
+            directories: BTreeSet::new(),
+            seen: BTreeMap::new(),
+        })
     }
 
     /// Follows these files from now on, and no others.
@@ -57,7 +63,9 @@ impl Watcher {
         let mut directories = BTreeSet::new();
         let mut seen = BTreeMap::new();
         for file in files {
-            let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = file
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
             directories.insert(parent.unwrap_or(Path::new(".")).to_owned());
             let known = self.seen.remove(file);
             seen.insert(file.to_owned(), known.unwrap_or_else(|| look(file)));
@@ -65,10 +73,10 @@ impl Watcher {
         self.seen = seen;
         for gone in self.directories.difference(&directories) {
             // It may be gone indeed.
-            drop(self.watcher.unwatch(gone));
+            drop(self.system.unwatch(gone));
         }
         for new in directories.difference(&self.directories) {
-            if let Err(error) = self.watcher.watch(new, RecursiveMode::NonRecursive) {
+            if let Err(error) = self.system.watch(new, RecursiveMode::NonRecursive) {
                 let directory = new.display();
                 warn!(%directory, %error, "cannot watch for changes; send SIGHUP after a change");
             }

@@ -232,9 +232,10 @@ impl<P: DeserializeOwned> Stage<P> {
     }
 }
 
-/// The example of the README compiles.
+/// The examples of this README, and of Weir's own, compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../../../README.md")]
 struct Readme;
 
 #[cfg(test)]

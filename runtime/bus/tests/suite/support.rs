@@ -18,7 +18,7 @@ const URL: &str = "WEIR_TEST_AMQP_URL";
 
 /// How many virtual hosts are made at once: a call of `rabbitmqctl` takes long, and each test needs
 /// a virtual host of its own.
-const VHOSTS: usize = 40;
+const VHOSTS: usize = 32;
 
 /// An empty bus of one test.
 pub(crate) struct Fixture {
@@ -80,10 +80,14 @@ fn make_vhosts() -> Option<(String, String)> {
     };
     let prefix = format!("test-{}", std::process::id());
     let expression = format!(
-        "[begin V = list_to_binary(\"{prefix}-\" ++ integer_to_list(N)), \
-         rabbit_vhost:add(V, <<\"test\">>), \
+        // First those go whose process has gone.
+        "[rabbit_vhost:delete(V, <<\"test\">>) || V <- rabbit_vhost:list_names(), \
+         [\"test\", Process, _] <- [string:tokens(binary_to_list(V), \"-\")], \
+         not filelib:is_dir(\"/proc/\" ++ Process)], \
+         [begin New = list_to_binary(\"{prefix}-\" ++ integer_to_list(N)), \
+         rabbit_vhost:add(New, <<\"test\">>), \
          rabbit_auth_backend_internal:set_permissions(\
-         <<\"guest\">>, V, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) end \
+         <<\"guest\">>, New, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) end \
          || N <- lists:seq(0, {})].",
         VHOSTS - 1
     );

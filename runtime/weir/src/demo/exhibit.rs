@@ -49,11 +49,19 @@ struct Row {
 
 impl Exhibit {
     pub(crate) fn new(plan: Plan, messages: usize) -> Self {
-        Self { plan, messages, seen: Mutex::default(), progress: Notify::new() }
+        Self {
+            plan,
+            messages,
+            seen: Mutex::default(),
+            progress: Notify::new(),
+        }
     }
 
     pub(crate) fn observer(self: &Arc<Self>, id: &PipelineId) -> Arc<dyn Observer> {
-        Arc::new(View { exhibit: Arc::clone(self), id: id.clone() })
+        Arc::new(View {
+            exhibit: Arc::clone(self),
+            id: id.clone(),
+        })
     }
 
     /// Waits until every slave is done with everything that it gets.
@@ -104,7 +112,9 @@ impl Seen {
                 deeds.passed += 1;
                 deeds.changed += usize::from(!matches!(into, [same] if same == *from));
             }
-            Observation::Dropped { event: Some(_), by, .. } => {
+            Observation::Dropped {
+                event: Some(_), by, ..
+            } => {
                 self.deeds.entry((*by).to_owned()).or_default().dropped += 1;
             }
             _ => {}
@@ -114,11 +124,23 @@ impl Seen {
     fn observe_master(&mut self, observation: &Observation<'_>, plan: &Plan) {
         match observation {
             Observation::Decoded { event, .. } => self.rows.push(Row::of(event)),
-            Observation::Dropped { event: None, reason, .. } => {
+            Observation::Dropped {
+                event: None,
+                reason,
+                ..
+            } => {
                 let what = format!("({reason})");
-                self.rows.push(Row { event: None, what, slaves: BTreeMap::new() });
+                self.rows.push(Row {
+                    event: None,
+                    what,
+                    slaves: BTreeMap::new(),
+                });
             }
-            Observation::Dropped { event: Some(event), by, .. } => {
+            Observation::Dropped {
+                event: Some(event),
+                by,
+                ..
+            } => {
                 if let Some(row) = self.row(event) {
                     row.what = format!("{} (dropped by {by})", row.what);
                 }
@@ -144,7 +166,11 @@ impl Seen {
                 let names: Vec<String> = into.iter().map(|event| object(&event.subject)).collect();
                 self.tell(from, slave, names.join(", "));
             }
-            Observation::Dropped { event: Some(event), reason, .. } => {
+            Observation::Dropped {
+                event: Some(event),
+                reason,
+                ..
+            } => {
                 self.tell(event, slave, format!("dropped: {reason}"));
             }
             Observation::Accepted { deliveries } => {
@@ -155,7 +181,9 @@ impl Seen {
     }
 
     fn row(&mut self, event: &Event) -> Option<&mut Row> {
-        self.rows.iter_mut().find(|row| row.event.as_ref() == Some(&event.id))
+        self.rows
+            .iter_mut()
+            .find(|row| row.event.as_ref() == Some(&event.id))
     }
 
     fn tell(&mut self, event: &Event, slave: String, what: String) {
@@ -168,26 +196,42 @@ impl Seen {
 impl Row {
     fn of(event: &Event) -> Self {
         let what = format!("{} {}", event.subject, event.action);
-        Self { event: Some(event.id.clone()), what, slaves: BTreeMap::new() }
+        Self {
+            event: Some(event.id.clone()),
+            what,
+            slaves: BTreeMap::new(),
+        }
     }
 }
 
 /// An object without its kind: `topp:states`.
 fn object(object: &Object) -> String {
     let named = object.to_string();
-    named.split_once(' ').map_or(named.clone(), |(_, name)| name.to_owned())
+    named
+        .split_once(' ')
+        .map_or(named.clone(), |(_, name)| name.to_owned())
 }
 
 impl fmt::Display for Exhibit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.seen();
-        let slaves: Vec<&str> = self.plan.slaves.iter().map(|slave| slave.name.as_str()).collect();
-        let mut table = vec![vec!["".to_owned(), "what came in".to_owned()]];
+        let slaves: Vec<&str> = self
+            .plan
+            .slaves
+            .iter()
+            .map(|slave| slave.name.as_str())
+            .collect();
+        let mut table = vec![vec![String::new(), "what came in".to_owned()]];
         table[0].extend(slaves.iter().map(|slave| format!("slave {slave} got")));
         for (nth, row) in seen.rows.iter().enumerate() {
             let mut line = vec![(nth + 1).to_string(), row.what.clone()];
             for slave in &slaves {
-                line.push(row.slaves.get(*slave).cloned().unwrap_or_else(|| "·".to_owned()));
+                line.push(
+                    row.slaves
+                        .get(*slave)
+                        .cloned()
+                        .unwrap_or_else(|| "·".to_owned()),
+                );
             }
             table.push(line);
         }
@@ -199,7 +243,15 @@ impl fmt::Display for Exhibit {
             "changed".to_owned(),
             "dropped".to_owned(),
         ]];
-        for (stage, Deeds { passed, changed, dropped }) in &seen.deeds {
+        for (
+            stage,
+            Deeds {
+                passed,
+                changed,
+                dropped,
+            },
+        ) in &seen.deeds
+        {
             let events = passed + dropped;
             deeds.push(vec![
                 stage.clone(),
@@ -217,7 +269,11 @@ fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result
     let widths: Vec<usize> = (0..columns)
         .map(|column| {
             let cells = table.iter().filter_map(|line| line.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0).min(MAX_WIDTH)
+            cells
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+                .min(MAX_WIDTH)
         })
         .collect();
     for (nth, line) in table.iter().enumerate() {
@@ -231,7 +287,11 @@ fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result
         }
         writeln!(f, "{}", text.trim_end())?;
         if nth == 0 {
-            writeln!(f, "{}", "─".repeat(widths.iter().map(|width| width + 2).sum::<usize>() - 2))?;
+            writeln!(
+                f,
+                "{}",
+                "─".repeat(widths.iter().map(|width| width + 2).sum::<usize>() - 2)
+            )?;
         }
     }
     Ok(())

@@ -21,12 +21,19 @@ pub(crate) struct BusSource {
 
 impl BusSource {
     pub(crate) fn new(consumer: Consumer) -> Self {
-        Self { consumer, trouble: None }
+        Self {
+            consumer,
+            trouble: None,
+        }
     }
 
     fn trouble(&mut self, error: &BusError) {
         let told = error.to_string();
-        if self.trouble.as_ref().is_none_or(|(known, _)| *known != told) {
+        if self
+            .trouble
+            .as_ref()
+            .is_none_or(|(known, _)| *known != told)
+        {
             warn!(error = told, "cannot consume, will keep trying");
         }
         self.trouble = Some((told, Instant::now() + PAUSE));
@@ -46,9 +53,15 @@ impl Source for BusSource {
                         info!("consuming again");
                     }
                     return Ok(match received {
-                        weir_bus::Received::Delivery { tag, redelivered, message } => {
-                            Received::Delivery(Delivery { tag, redelivered, message })
-                        }
+                        weir_bus::Received::Delivery {
+                            tag,
+                            redelivered,
+                            message,
+                        } => Received::Delivery(Delivery {
+                            tag,
+                            redelivered,
+                            message,
+                        }),
                         weir_bus::Received::Restarted => Received::Restarted,
                     });
                 }
@@ -64,7 +77,10 @@ impl Source for BusSource {
             Err(error @ BusError::Store(_)) => Err(EndError(error.to_string())),
             // The deliveries come again; the consumer says so when it is connected.
             Err(error) => {
-                warn!(error = error.to_string(), "cannot accept, deliveries will come again");
+                warn!(
+                    error = error.to_string(),
+                    "cannot accept, deliveries will come again"
+                );
                 Ok(())
             }
         }
@@ -91,6 +107,9 @@ impl Sink for BusSink {
             | PublishError::Unroutable(_)
             | PublishError::Refused(_) => SinkFailure::Transient(error.to_string()),
         });
-        Confirmation { ticket: confirmation.ticket, result }
+        Confirmation {
+            ticket: confirmation.ticket,
+            result,
+        }
     }
 }

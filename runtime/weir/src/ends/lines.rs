@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 use weir_event::{Dialect, Message};
-use weir_pipeline::ends::{
-    Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source,
-};
+use weir_pipeline::ends::{Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source};
 
 /// Lines that are read ahead of the pipeline.
 const READ_AHEAD: usize = 64;
@@ -50,10 +48,10 @@ impl LineSource {
             loop {
                 let line = read_line(&mut input, max_message).await;
                 let last = !matches!(line, Ok(Some(_)));
-                if let Some(line) = line.transpose() {
-                    if sender.send(line).await.is_err() {
-                        return;
-                    }
+                if let Some(line) = line.transpose()
+                    && sender.send(line).await.is_err()
+                {
+                    return;
                 }
                 if last {
                     return;
@@ -64,7 +62,11 @@ impl LineSource {
             Dialect::CloudEvents => "application/cloudevents+json",
             Dialect::GeoServerCloud | Dialect::GeoNode => "application/json",
         };
-        Self { lines, content_type, next_tag: 1 }
+        Self {
+            lines,
+            content_type,
+            next_tag: 1,
+        }
     }
 }
 
@@ -108,7 +110,11 @@ impl Source for LineSource {
                         payload: line.into(),
                         ..Message::default()
                     };
-                    return Ok(Received::Delivery(Delivery { tag, redelivered: false, message }));
+                    return Ok(Received::Delivery(Delivery {
+                        tag,
+                        redelivered: false,
+                        message,
+                    }));
                 }
                 Some(Err(error)) => return Err(EndError(error.to_string())),
                 None => return Ok(Received::End),
@@ -166,12 +172,16 @@ impl LineSink {
     /// Writes what is buffered and confirms it. Nothing here waits for another task, so a caller
     /// that drops the future of [`Sink::confirmed`] interrupts nothing.
     fn write(&mut self) {
-        let result = self.output.write(&self.buffer).map_err(|error| {
-            SinkFailure::Transient(format!("cannot write: {error}"))
-        });
+        let result = self
+            .output
+            .write(&self.buffer)
+            .map_err(|error| SinkFailure::Transient(format!("cannot write: {error}")));
         self.buffer.clear();
         for ticket in self.unwritten.drain(..) {
-            self.confirmations.push_back(Confirmation { ticket, result: result.clone() });
+            self.confirmations.push_back(Confirmation {
+                ticket,
+                result: result.clone(),
+            });
         }
     }
 }
@@ -209,7 +219,8 @@ impl Sink for LineSink {
                     let reason = format!("not JSON, so it cannot be one line: {error}");
                     let result = Err(SinkFailure::Permanent(reason));
                     let ticket = self.tickets;
-                    self.confirmations.push_back(Confirmation { ticket, result });
+                    self.confirmations
+                        .push_back(Confirmation { ticket, result });
                     return ticket;
                 }
             }
@@ -255,7 +266,11 @@ mod tests {
         for _ in 0..4 {
             lines.push(payload(source.next().await.unwrap()));
         }
-        assert_eq!(lines, ["{\"a\":1}", "123456789", "last", "End"], "8 bytes and one more");
+        assert_eq!(
+            lines,
+            ["{\"a\":1}", "123456789", "last", "End"],
+            "8 bytes and one more"
+        );
     }
 
     #[tokio::test]
@@ -264,7 +279,10 @@ mod tests {
         let path = directory.path().join("deep/out.jsonl");
         let mut sink = LineSink::append(&path).unwrap();
         for payload in ["{\"b\":2}", "{\n  \"b\": 1,\n  \"a\": 2\n}", "no\nJSON"] {
-            let message = Message { payload: payload.into(), ..Message::default() };
+            let message = Message {
+                payload: payload.into(),
+                ..Message::default()
+            };
             sink.publish(message).await;
         }
         let mut results = Vec::new();
