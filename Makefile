@@ -23,7 +23,8 @@ lint: toolchain ## Formatting and lints, warnings denied
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: plugins ## What Weir costs, side by side with what it is compared to
-	@tests/with-rabbitmq cargo run --release -p weir-bench
+	cargo build --release -p weir -p weir-bench
+	@tests/with-rabbitmq $(TARGET_DIR)/release/weir-bench
 
 fuzz: toolchain ## Every decoder against arbitrary bytes, FUZZ_SECONDS each
 	@runtime/event/fuzz/run $(FUZZ_SECONDS)

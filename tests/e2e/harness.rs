@@ -262,13 +262,14 @@ impl Broker {
     }
 
     /// The names of the queues that are bound to something but the default exchange.
-    pub(crate) fn bindings(&self) -> String {
+    pub(crate) fn bindings(&self) -> Vec<String> {
         let columns = ["source_name", "destination_name"];
         let all = Self::ctl(&["list_bindings", "-p", &self.vhost, columns[0], columns[1]]);
+        // A queue's binding to the default exchange has no source.
         let bound = all.lines().filter(|line| !line.starts_with('\t'));
         bound
             .filter_map(|line| line.split_once('\t'))
-            .map(|(_, queue)| queue)
+            .map(|(_, queue)| queue.to_owned())
             .collect()
     }
 

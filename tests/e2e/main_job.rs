@@ -2,6 +2,7 @@
 //! both buses.
 
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use weir_bus::{AmqpUrl, Bus, Consumer, Publisher, Received};
 use weir_event::{HeaderValue, Message};
 
@@ -175,16 +176,19 @@ async fn publish(publisher: &mut Publisher, frames: &[String]) {
     }
 }
 
-async fn receive(consumer: &mut Consumer, count: usize) -> Vec<(Message, Value)> {
-    let mut received = Vec::new();
-    while received.len() < count {
-        if let Received::Delivery { tag, message, .. } = consumer.next().await.unwrap() {
-            let frame = serde_json::from_slice(&message.payload).unwrap();
-            received.push((message, frame));
-            consumer.accept_through(tag).await.unwrap();
+/// Takes that many frames, in the background: a consumer binds its queue when it is asked for them.
+fn receive(mut consumer: Consumer, count: usize) -> JoinHandle<Vec<(Message, Value)>> {
+    tokio::spawn(async move {
+        let mut received = Vec::new();
+        while received.len() < count {
+            if let Received::Delivery { tag, message, .. } = consumer.next().await.unwrap() {
+                let frame = serde_json::from_slice(&message.payload).unwrap();
+                received.push((message, frame));
+                consumer.accept_through(tag).await.unwrap();
+            }
         }
-    }
-    received
+        received
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,7 +205,9 @@ async fn on_rabbitmq() {
         )
         .await;
     }
-    let (mut eu, mut us, mut lab) = (node(&url, "eu"), node(&url, "us"), node(&url, "lab"));
+    let eu = receive(node(&url, "eu"), TOPP.len());
+    let us = receive(node(&url, "us"), ALL.len() + 1);
+    let lab = receive(node(&url, "lab"), 1);
     let sink = |exchange: &str| {
         format!(
             r#"sink = {{ type = "amqp", exchange = "{exchange}", dialect = "geoserver-cloud" }}"#
@@ -249,11 +255,14 @@ subscribe = ["other.#"]
         .replace("topp", "other")
         .replace("000000000002", "0000000000ff");
     sent.push(other);
-    // The queue of the master binds itself when it is there; what is sent until then is not ours.
-    eventually("the queue of the master", || {
-        broker
-            .bindings()
-            .contains("weir.master.cloud")
+    // Queues bind themselves when they are there. What is sent to the master before is not ours; and
+    // what leaves before its node is bound is held and sent again, which is another story.
+    eventually("the queues", || {
+        let bound = broker.bindings();
+        let queues = ["cloud", "node-eu", "node-us", "node-lab"];
+        queues
+            .iter()
+            .all(|queue| bound.contains(&format!("weir.master.{queue}")))
             .then_some(())
     });
     publish(&mut cloud, &sent).await;
@@ -261,9 +270,9 @@ subscribe = ["other.#"]
     let split = |received: Vec<(Message, Value)>| -> (Vec<Message>, Vec<Value>) {
         received.into_iter().unzip()
     };
-    let (messages, eu) = split(receive(&mut eu, TOPP.len()).await);
-    let (_, us) = split(receive(&mut us, ALL.len() + 1).await);
-    let (_, lab) = split(receive(&mut lab, 1).await);
+    let (messages, eu) = split(eu.await.unwrap());
+    let (_, us) = split(us.await.unwrap());
+    let (_, lab) = split(lab.await.unwrap());
 
     assert_eq!(ids(&eu), TOPP);
     let mut all = ALL.to_vec();

@@ -82,6 +82,10 @@ impl Pipeline {
         let mut deadline: Option<Instant> = None;
         let mut ended = false;
         loop {
+            if chain.has_changed().unwrap_or(false) {
+                engine.observer.observe(&Observation::Swapped);
+                engine.line.resume();
+            }
             let current = Arc::clone(&chain.borrow_and_update());
             let wake = engine.work(&current).await;
             if engine.catch_up() {
@@ -113,10 +117,8 @@ impl Pipeline {
                     deadline = Some(Instant::now() + drain);
                 }
                 () = sleep_until(deadline.unwrap_or(started)), if deadline.is_some() => break,
-                Ok(()) = chain.changed() => {
-                    engine.observer.observe(&Observation::Swapped);
-                    engine.line.resume();
-                }
+                // Seen at the top of the loop, like a change that comes at any other time.
+                Ok(()) = chain.changed() => chain.mark_changed(),
             }
         }
         engine.accept().await?;

@@ -212,6 +212,7 @@ impl<W: Entry> Slot<W> {
         {
             return Ok(slot);
         }
+        tracing::info!(stage = name, plugin = plugin.name(), "compiling");
         let (component, settings) = match pre_initialise::<W>(&bench, settings).await {
             Ok(image) => (bench.store_image(key, image).await, None),
             Err(Obstacle::Unable(reason)) => {

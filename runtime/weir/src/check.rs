@@ -24,6 +24,8 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
         std::io::stdout().write_all(SCHEMA.as_bytes())?;
         return Ok(());
     }
+    // Large plugins take their time at first: what is compiled is told meanwhile.
+    crate::log(false, "info");
     let result = look(&args).await;
     if args.json {
         let (problems, summary) = match &result {

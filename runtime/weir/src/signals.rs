@@ -15,6 +15,8 @@ pub(crate) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hangup: unix::Signal,
+    /// A SIGHUP that came while only a stop was waited for.
+    reload: bool,
 }
 
 impl Signals {
@@ -24,20 +26,30 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            reload: false,
         })
     }
 
     /// Cancel-safe.
     pub(crate) async fn next(&mut self) -> Signal {
+        if std::mem::take(&mut self.reload) {
+            return Signal::Reload;
+        }
+        self.receive().await
+    }
+
+    /// Waits for a signal to stop; one to reload is kept for later. Cancel-safe.
+    pub(crate) async fn stop(&mut self) {
+        while self.receive().await == Signal::Reload {
+            self.reload = true;
+        }
+    }
+
+    async fn receive(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.hangup.recv() => Signal::Reload,
         }
-    }
-
-    /// Waits for a signal to stop.
-    pub(crate) async fn stop(&mut self) {
-        while self.next().await != Signal::Stop {}
     }
 }

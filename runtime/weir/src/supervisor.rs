@@ -4,7 +4,7 @@
 //! One loop handles everything that can happen, one thing after the other, so that a reload never
 //! meets a swap half-way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,6 +38,8 @@ pub(crate) struct Supervisor {
     bus: Bus,
     plugins: Plugins,
     pipelines: BTreeMap<PipelineId, Running>,
+    /// Masters that came to the end of their file: it is not read again because of other changes.
+    finished: BTreeSet<PipelineId>,
     tasks: JoinSet<(PipelineId, Result<Stopped, RunError>)>,
     watcher: Watcher,
     observers: Arc<Observers>,
@@ -65,6 +67,7 @@ impl Supervisor {
             bus,
             plugins,
             pipelines: BTreeMap::new(),
+            finished: BTreeSet::new(),
             tasks: JoinSet::new(),
             watcher: Watcher::new()?,
             observers,
@@ -93,25 +96,37 @@ impl Supervisor {
     ) -> anyhow::Result<()> {
         let mut done = std::pin::pin!(done);
         let failed = loop {
-            tokio::select! {
+            let force = tokio::select! {
                 signal = signals.next() => match signal {
                     Signal::Stop => break None,
-                    Signal::Reload => self.refresh(true).await,
+                    Signal::Reload => true,
                 },
-                () = self.watcher.changed() => self.refresh(false).await,
+                () = self.watcher.changed() => false,
                 Some(ended) = self.tasks.join_next() => {
                     let (id, result) = ended.context("a pipeline panicked")?;
-                    self.pipelines.remove(&id);
-                    match result {
-                        Ok(_) => info!(pipeline = %id, "at its end"),
-                        Err(error) => break Some(anyhow::Error::new(error).context(id.to_string())),
+                    match self.ended(id, result) {
+                        Ok(()) => continue,
+                        Err(error) => break Some(error),
                     }
                 }
                 () = &mut done => break None,
+            };
+            tokio::select! {
+                () = self.refresh(force) => {}
+                // What takes long, such as a large plugin, does not keep a stop waiting.
+                () = signals.stop() => break None,
             }
         };
         self.stop(&mut signals).await;
         failed.map_or(Ok(()), Err)
+    }
+
+    fn ended(&mut self, id: PipelineId, result: Result<Stopped, RunError>) -> anyhow::Result<()> {
+        self.pipelines.remove(&id);
+        result.with_context(|| id.to_string())?;
+        info!(pipeline = %id, "at its end");
+        self.finished.insert(id);
+        Ok(())
     }
 
     /// Masters stop first: what they publish meanwhile still finds its slaves.
@@ -201,7 +216,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Puts a new plan in service. Everything new is built before anything old is touched.
+    /// Puts a new plan in service. Whatever of it can fail is done before anything old is touched;
+    /// a pipeline that fails to start after that is told, and the others go on.
     async fn reload(&mut self, plan: Plan) -> anyhow::Result<()> {
         if plan.bus != self.plan.bus || plan.state != self.plan.state {
             bail!("`bus` and `state` change only with a restart");
@@ -209,6 +225,9 @@ impl Supervisor {
         let (plugins, errors) = Plugins::read(&self.host, &plan.plugins);
         none_of(&errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
+        for slave in &plan.slaves {
+            self.bus.attach(&slave.name, &slave.subscribe).await?;
+        }
 
         for id in self.pipelines.keys().cloned().collect::<Vec<_>>() {
             if !plan.has_same_ends(&self.plan, &id) {
@@ -218,34 +237,36 @@ impl Supervisor {
         let old = std::mem::replace(&mut self.plan, plan);
         self.plugins = plugins;
         self.follow_files();
-        self.rebind(&old).await?;
+        self.unbind(&old).await;
+        self.finished.retain(|id| self.plan.has_same_ends(&old, id));
         for (id, chain) in chains {
-            match self.pipelines.get(&id) {
-                Some(running) => {
-                    running.chain.send_replace(Arc::new(chain));
-                }
-                // A file that was read to its end is not read again because of other changes.
-                None if self.plan.has_same_ends(&old, &id) => {}
-                None => self.start_pipeline(id, chain).await?,
+            if let Some(running) = self.pipelines.get(&id) {
+                running.chain.send_replace(Arc::new(chain));
+            } else if !self.finished.contains(&id)
+                && let Err(error) = self.start_pipeline(id.clone(), chain).await
+            {
+                error!(pipeline = %id, "cannot start, and will be tried with the next change: {error:#}");
+            }
+        }
+        for slave in &self.plan.slaves {
+            if old.slave(&slave.name).is_none() {
+                info!(slave = slave.name, "attached");
             }
         }
         Ok(())
     }
 
-    /// Has the bus queue what slaves subscribe to now, and nothing that they do not any more.
-    async fn rebind(&self, old: &Plan) -> anyhow::Result<()> {
-        for slave in &self.plan.slaves {
-            self.bus.attach(&slave.name, &slave.subscribe).await?;
-            if old.slave(&slave.name).is_none() {
-                info!(slave = slave.name, "attached");
-            }
-        }
+    /// Has the bus queue nothing more of what slaves do not subscribe to any longer.
+    async fn unbind(&self, old: &Plan) {
         for slave in &old.slaves {
             let new = self.plan.slave(&slave.name);
             let kept = new.map(|new| new.subscribe.as_slice()).unwrap_or_default();
             let mut gone = slave.subscribe.clone();
             gone.retain(|pattern| !kept.contains(pattern));
-            self.bus.detach(&slave.name, &gone).await?;
+            if let Err(error) = self.bus.detach(&slave.name, &gone).await {
+                // Its chain leaves out what it does not subscribe to, so this costs room only.
+                warn!(slave = slave.name, %error, "its queue still takes what it took");
+            }
             if new.is_none() {
                 info!(
                     slave = slave.name,
@@ -253,7 +274,6 @@ impl Supervisor {
                 );
             }
         }
-        Ok(())
     }
 
     async fn start_pipeline(&mut self, id: PipelineId, chain: Chain) -> anyhow::Result<()> {

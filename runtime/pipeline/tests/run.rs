@@ -1,0 +1,374 @@
+//! The loop of a pipeline, between ends in memory and with time that is driven.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use weir_event::{Dialect, HeaderValue, Message};
+use weir_pipeline::chain::{Chain, Side};
+use weir_pipeline::ends::{Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source};
+use weir_pipeline::line::Policy;
+use weir_pipeline::names::Names;
+use weir_pipeline::observe::{Observation, Observer};
+use weir_pipeline::run::{Pipeline, RunError, Stopped};
+
+/// What the ends and the test share.
+#[derive(Default)]
+struct World {
+    waiting: VecDeque<Received>,
+    accepted: Vec<u64>,
+    closed: bool,
+    /// While true, the sink fails whatever it is given.
+    away: bool,
+    /// While true, the sink keeps its confirmations to itself.
+    silent: bool,
+    arrived: Vec<Message>,
+    dead: Vec<Message>,
+    observed: Vec<String>,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+struct MemorySource(Shared);
+
+#[async_trait]
+impl Source for MemorySource {
+    async fn next(&mut self) -> Result<Received, EndError> {
+        loop {
+            if let Some(received) = self.0.lock().unwrap().waiting.pop_front() {
+                return Ok(received);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn accept_through(&mut self, tag: u64) -> Result<(), EndError> {
+        self.0.lock().unwrap().accepted.push(tag);
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>) {
+        self.0.lock().unwrap().closed = true;
+    }
+}
+
+struct MemorySink {
+    world: Shared,
+    dead: bool,
+    tickets: u64,
+    open: VecDeque<Confirmation>,
+}
+
+#[async_trait]
+impl Sink for MemorySink {
+    async fn publish(&mut self, message: Message) -> u64 {
+        self.tickets += 1;
+        let mut world = self.world.lock().unwrap();
+        let result = if self.dead {
+            world.dead.push(message);
+            Ok(())
+        } else if world.away {
+            Err(SinkFailure::Transient("away".to_owned()))
+        } else {
+            world.arrived.push(message);
+            Ok(())
+        };
+        self.open.push_back(Confirmation {
+            ticket: self.tickets,
+            result,
+        });
+        self.tickets
+    }
+
+    async fn confirmed(&mut self) -> Confirmation {
+        loop {
+            if !self.world.lock().unwrap().silent
+                && let Some(confirmation) = self.open.pop_front()
+            {
+                return confirmation;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+struct Watching(Shared);
+
+impl Observer for Watching {
+    fn observe(&self, observation: &Observation<'_>) {
+        let told = match observation {
+            Observation::Held { .. } => "held",
+            Observation::Swapped => "swapped",
+            Observation::Restarted => "restarted",
+            Observation::Dropped { .. } => "dropped",
+            Observation::Rejected { .. } => "rejected",
+            _ => return,
+        };
+        self.0.lock().unwrap().observed.push(told.to_owned());
+    }
+}
+
+struct Rig {
+    world: Shared,
+    chain: watch::Sender<Arc<Chain>>,
+    stop: CancellationToken,
+    run: JoinHandle<Result<Stopped, RunError>>,
+}
+
+fn chain(subscribe: &str) -> Chain {
+    Chain {
+        side: Side::Slave {
+            name: "eu".to_owned(),
+            subscribe: vec![subscribe.parse().unwrap()],
+            dialect: Dialect::CloudEvents,
+        },
+        stages: Vec::new(),
+        max_message: 10_000,
+    }
+}
+
+fn start(policy: Policy) -> Rig {
+    let world = Shared::default();
+    let sink = |dead| {
+        let world = Arc::clone(&world);
+        Box::new(MemorySink {
+            world,
+            dead,
+            tickets: 0,
+            open: VecDeque::new(),
+        })
+    };
+    let (sender, receiver) = watch::channel(Arc::new(chain("#")));
+    let pipeline = Pipeline {
+        name: "slave eu".to_owned(),
+        source: Box::new(MemorySource(Arc::clone(&world))),
+        sink: sink(false),
+        dead: sink(true),
+        chain: receiver,
+        names: Names::default(),
+        policy,
+        observer: Arc::new(Watching(Arc::clone(&world))),
+    };
+    let stop = CancellationToken::new();
+    let run = tokio::spawn(pipeline.run(stop.clone(), Duration::from_secs(30)));
+    Rig {
+        world,
+        chain: sender,
+        stop,
+        run,
+    }
+}
+
+fn message(number: u64) -> Message {
+    let payload = format!(
+        r#"{{"specversion":"1.0","id":"{number}","source":"/m","type":"weir.catalog.layer.removed.v1","subject":"workspaces/topp/layers/l{number}"}}"#
+    );
+    Message {
+        routing_key: "topp.layer.removed".to_owned(),
+        content_type: Some("application/cloudevents+json".to_owned()),
+        payload: payload.into(),
+        ..Message::default()
+    }
+}
+
+impl Rig {
+    fn deliver(&self, tag: u64, message: Message) {
+        let delivery = Delivery {
+            tag,
+            redelivered: false,
+            message,
+        };
+        self.world
+            .lock()
+            .unwrap()
+            .waiting
+            .push_back(Received::Delivery(delivery));
+    }
+
+    async fn until(&self, condition: impl Fn(&World) -> bool) {
+        for _ in 0..1_000_000 {
+            if condition(&self.world.lock().unwrap()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("waited in vain");
+    }
+
+    async fn stop(self) -> (Stopped, Shared) {
+        self.stop.cancel();
+        (self.run.await.unwrap().unwrap(), self.world)
+    }
+}
+
+fn ids(messages: &[Message]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|message| message.message_id.clone().unwrap())
+        .collect()
+}
+
+fn expected(numbers: impl Iterator<Item = u64>) -> Vec<String> {
+    numbers.map(|number| number.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_arrives_in_order_and_is_accepted_many_at_a_time() {
+    let rig = start(Policy::default());
+    for number in 1..=1000 {
+        rig.deliver(number, message(number));
+    }
+    rig.until(|world| world.accepted.last() == Some(&1000))
+        .await;
+    let (stopped, world) = rig.stop().await;
+    let world = world.lock().unwrap();
+    assert_eq!(stopped, Stopped { given_back: 0 });
+    assert_eq!(ids(&world.arrived), expected(1..=1000));
+    assert!(
+        world.accepted.is_sorted() && world.accepted.len() <= 100,
+        "{:?}",
+        world.accepted
+    );
+    assert!(world.closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_accepted_before_it_is_confirmed() {
+    let rig = start(Policy {
+        capacity: 5,
+        ..Policy::default()
+    });
+    rig.world.lock().unwrap().silent = true;
+    for number in 1..=10 {
+        rig.deliver(number, message(number));
+    }
+    rig.until(|world| world.arrived.len() == 5).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    {
+        let world = rig.world.lock().unwrap();
+        assert_eq!(
+            (world.arrived.len(), world.accepted.len()),
+            (5, 0),
+            "the line is full"
+        );
+    }
+    rig.world.lock().unwrap().silent = false;
+    rig.until(|world| world.accepted.last() == Some(&10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_away_is_waited_for() {
+    let rig = start(Policy::default());
+    rig.world.lock().unwrap().away = true;
+    for number in 1..=20 {
+        rig.deliver(number, message(number));
+    }
+    rig.until(|world| world.observed.len() >= 5).await;
+    assert!(rig.world.lock().unwrap().accepted.is_empty());
+    rig.world.lock().unwrap().away = false;
+    rig.until(|world| world.accepted.last() == Some(&20)).await;
+    let world = rig.world.lock().unwrap();
+    assert_eq!(ids(&world.arrived), expected(1..=20));
+    assert!(world.dead.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_sink_that_is_away() {
+    let rig = start(Policy::default());
+    rig.world.lock().unwrap().away = true;
+    for number in 1..=3 {
+        rig.deliver(number, message(number));
+    }
+    rig.until(|world| world.observed.len() >= 3).await;
+    let started = tokio::time::Instant::now();
+    let (stopped, world) = rig.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(stopped, Stopped { given_back: 3 });
+    assert!(world.lock().unwrap().accepted.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_what_is_in_flight_until_its_deadline() {
+    let rig = start(Policy::default());
+    rig.world.lock().unwrap().silent = true;
+    rig.deliver(1, message(1));
+    rig.until(|world| world.arrived.len() == 1).await;
+    let started = tokio::time::Instant::now();
+    let (stopped, _) = rig.stop().await;
+    assert_eq!(stopped, Stopped { given_back: 1 });
+    assert_eq!(started.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_decoded_is_buried_as_it_came() {
+    let rig = start(Policy::default());
+    let mut broken = message(1);
+    broken.payload = "no JSON".into();
+    broken
+        .headers
+        .insert("x-count".to_owned(), HeaderValue::Integer(7));
+    rig.deliver(1, broken.clone());
+    rig.deliver(
+        2,
+        Message {
+            payload: vec![b' '; 10_001].into(),
+            ..message(2)
+        },
+    );
+    rig.deliver(3, message(3));
+    rig.until(|world| world.accepted.last() == Some(&3)).await;
+    let world = rig.world.lock().unwrap();
+    assert_eq!(ids(&world.arrived), ["3"]);
+    assert_eq!(world.dead.len(), 2);
+    assert_eq!(world.dead[0].payload, broken.payload);
+    assert_eq!(world.dead[0].headers["x-count"], HeaderValue::Integer(7));
+    assert_eq!(world.dead[0].header("weir-pipeline"), Some("slave eu"));
+    let reason = world.dead[1].header("weir-reason").unwrap();
+    assert!(reason.contains("10001 bytes"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_starts_again_has_its_deliveries_handled_again() {
+    let rig = start(Policy::default());
+    rig.world.lock().unwrap().silent = true;
+    rig.deliver(1, message(1));
+    rig.until(|world| world.arrived.len() == 1).await;
+    rig.world
+        .lock()
+        .unwrap()
+        .waiting
+        .push_back(Received::Restarted);
+    rig.deliver(2, message(1));
+    rig.until(|world| world.arrived.len() == 2).await;
+    rig.world.lock().unwrap().silent = false;
+    rig.until(|world| world.accepted == [2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_chain_takes_over_and_routes_are_minded() {
+    let rig = start(Policy::default());
+    rig.deliver(1, message(1));
+    let mut chosen = message(2);
+    chosen
+        .headers
+        .insert("weir-slaves".to_owned(), "us,eu".into());
+    rig.deliver(2, chosen);
+    let mut others = message(3);
+    others.headers.insert("weir-slaves".to_owned(), "us".into());
+    rig.deliver(3, others);
+    rig.until(|world| world.accepted.last() == Some(&3)).await;
+    rig.chain.send_replace(Arc::new(chain("elsewhere.#")));
+    rig.until(|world| world.observed.contains(&"swapped".to_owned()))
+        .await;
+    rig.deliver(4, message(4));
+    rig.until(|world| world.accepted.last() == Some(&4)).await;
+    let world = rig.world.lock().unwrap();
+    assert_eq!(ids(&world.arrived), ["1", "2"]);
+    assert_eq!(world.observed, ["dropped", "swapped", "dropped"]);
+}
