@@ -15,7 +15,7 @@ help: ## What can be made
 demo: plugins weir ## The main job on the embedded bus, with recorded events
 	@$(TARGET_DIR)/debug/weir demo --plugins $(PLUGIN_DIR) --directory $(TARGET_DIR)/demo
 
-test: guests ## All tests, with a RabbitMQ that is started for them (or WEIR_TEST_AMQP_URL)
+test: guests ## All tests, with a RabbitMQ that is started for them
 	@tests/with-rabbitmq cargo test --workspace
 
 lint: toolchain ## Formatting and lints, warnings denied

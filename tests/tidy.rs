@@ -119,13 +119,14 @@ fn dependency_runs_one_way() {
 
 #[test]
 fn licences_are_ones_that_we_may_ship() {
-    const ALLOWED: [&str; 13] = [
+    const ALLOWED: [&str; 14] = [
         "Apache-2.0",
         "Apache-2.0 WITH LLVM-exception",
         "BSD-2-Clause",
         "BSD-3-Clause",
         "BSL-1.0",
         "CC0-1.0",
+        "CDLA-Permissive-2.0",
         "ISC",
         "MIT",
         "MIT-0",

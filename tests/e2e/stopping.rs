@@ -21,7 +21,7 @@ stages = [{ plugin = "remap-workspaces", config = { prefix = "a_" } }]
 sink = { type = "file", path = "one.jsonl" }
 "##;
 
-/// The sink cannot be opened for writing until somebody makes room.
+/// A slave whose broker nobody runs.
 const AWAY: &str = r##"
 [[slave]]
 name = "away"

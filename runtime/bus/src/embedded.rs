@@ -10,6 +10,7 @@ mod tables;
 mod writer;
 
 use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -64,7 +65,12 @@ impl Store {
         let failed = |error: &dyn std::fmt::Display| {
             BusError::Store(format!("{error} (in {})", directory.display()))
         };
-        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+        // Messages may hold secrets: what is made here is for nobody else.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| failed(&error))?;
         let owner = directory.join("bus.pid");
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)

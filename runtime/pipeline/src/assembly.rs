@@ -76,52 +76,43 @@ impl Plugins {
         Ok(())
     }
 
-    pub fn get(&self, name: &str) -> Option<&Plugin> {
-        self.0.get(name).map(|(_, plugin)| plugin)
+    pub fn find(&self, name: &str) -> Option<(&PluginPlan, &Plugin)> {
+        self.0.get(name).map(|(plan, plugin)| (plan, plugin))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&PluginPlan, &Plugin)> {
         self.0.values().map(|(plan, plugin)| (plan, plugin))
     }
 
-    /// The plugin of a stage, if it may stand at this place.
-    fn plugin(
-        &self,
-        plan: &StagePlan,
-        place: Place,
-    ) -> Result<&(PluginPlan, Plugin), AssemblyError> {
-        let (stage, plugin) = (plan.name.clone(), plan.plugin.clone());
-        let Some(known) = self.0.get(&plan.plugin) else {
-            return Err(AssemblyError::NoPlugin { stage, plugin });
-        };
-        let world = known.1.world();
-        let (fits, place) = match place {
-            Place::Stages => (world != World::Router, "`route`"),
-            Place::Route => (world == World::Router, "`stages`"),
-        };
-        if !fits {
-            let found = world.as_str();
-            return Err(AssemblyError::Misplaced {
-                stage,
-                plugin,
-                found,
-                place,
-            });
-        }
-        Ok(known)
-    }
-
-    async fn stage(&self, plan: &StagePlan, place: Place) -> Result<Stage, AssemblyError> {
-        let (
+    async fn stage(&self, plan: &StagePlan) -> Result<Stage, AssemblyError> {
+        let Some((
             PluginPlan {
                 limits, instances, ..
             },
             plugin,
-        ) = self.plugin(plan, place)?;
+        )) = self.0.get(&plan.plugin)
+        else {
+            let (stage, plugin) = (plan.name.clone(), plan.plugin.clone());
+            return Err(AssemblyError::NoPlugin { stage, plugin });
+        };
         let settings = plan.settings.reveal();
         Ok(plugin
             .stage(&plan.name, settings, limits.clone(), *instances)
             .await?)
+    }
+
+    /// An error if the plugin of a stage is not of a world that belongs there. Known without its
+    /// settings, which say nothing in the wrong place.
+    fn place(&self, plan: &StagePlan, is_route: bool) -> Result<(), AssemblyError> {
+        match self.find(&plan.plugin).map(|(_, plugin)| plugin.world()) {
+            Some(world) if (world == World::Router) != is_route => Err(AssemblyError::Misplaced {
+                stage: plan.name.clone(),
+                plugin: plan.plugin.clone(),
+                found: world.as_str(),
+                place: if is_route { "`stages`" } else { "`route`" },
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The stages of a pipeline; every error among them, not only the first.
@@ -129,10 +120,14 @@ impl Plugins {
         let mut stages = Vec::with_capacity(plans.len());
         let mut errors = Vec::new();
         for plan in plans {
-            match self.stage(plan, Place::Stages).await {
+            let stage = match self.place(plan, false) {
+                Ok(()) => self.stage(plan).await,
+                Err(error) => Err(error),
+            };
+            match stage {
                 Ok(Stage::Filter(filter)) => stages.push(Work::Filter(filter)),
                 Ok(Stage::Transform(transform)) => stages.push(Work::Transform(transform)),
-                Ok(Stage::Router(_)) => unreachable!("a router is not let in here"),
+                Ok(Stage::Router(_)) => {}
                 Err(error) => errors.push(error),
             }
         }
@@ -143,10 +138,11 @@ impl Plugins {
         }
     }
 
-    async fn router(&self, plan: &StagePlan) -> Result<Router, AssemblyError> {
-        match self.stage(plan, Place::Route).await? {
-            Stage::Router(router) => Ok(router),
-            Stage::Filter(_) | Stage::Transform(_) => unreachable!("only routers are let in here"),
+    async fn router(&self, plan: &StagePlan) -> Result<Option<Router>, AssemblyError> {
+        self.place(plan, true)?;
+        match self.stage(plan).await? {
+            Stage::Router(router) => Ok(Some(router)),
+            Stage::Filter(_) | Stage::Transform(_) => Ok(None),
         }
     }
 
@@ -165,7 +161,7 @@ impl Plugins {
             PipelineId::Master(name) => {
                 let master = plan.master(name).ok_or_else(Vec::new)?;
                 let route = match &master.route {
-                    Some(route) => self.router(route).await.map(Some),
+                    Some(route) => self.router(route).await,
                     None => Ok(None),
                 };
                 let side = route.map(|route| Side::Master {
@@ -190,11 +186,4 @@ impl Plugins {
             }
         }
     }
-}
-
-/// Where in a pipeline a plugin stands.
-#[derive(Clone, Copy)]
-enum Place {
-    Stages,
-    Route,
 }

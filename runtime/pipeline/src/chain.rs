@@ -240,6 +240,8 @@ impl Chain {
         let mut message = dialect
             .encode(&event, document)
             .map_err(|error| Stop::reject(&error))?;
+        // What Weir says to itself in headers is about one way over the bus.
+        message.headers.retain(|name, _| !name.starts_with("weir-"));
         if let Some(slaves) = slaves {
             message
                 .headers

@@ -36,11 +36,41 @@ impl Problem {
             message,
             hint,
             excerpt: (
-                text[line_start..line_end].trim_end().to_owned(),
+                masked(text[line_start..line_end].trim_end()),
                 text[start..end].chars().count().max(1),
             ),
         }
     }
+}
+
+/// A line of the file without what it may hold of secrets: the user in a URL, and a string whose key
+/// is called like one. As wide as the line itself.
+fn masked(line: &str) -> String {
+    const SECRETS: [&str; 5] = ["passw", "secret", "token", "credential", "accesskey"];
+    // Every other piece is what stands within quotes.
+    let mut pieces: Vec<String> = line.split('"').map(str::to_owned).collect();
+    for nth in (1..pieces.len()).step_by(2) {
+        let key = pieces[nth - 1]
+            .trim_end_matches([' ', '='])
+            .to_ascii_lowercase();
+        let key = key
+            .rsplit([' ', ',', '{', '.'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let piece = &pieces[nth];
+        let hidden = if SECRETS.iter().any(|secret| key.contains(secret)) {
+            0..piece.len()
+        } else if let Some(scheme) = piece.find("://") {
+            let user = scheme + 3;
+            user..piece[user..].rfind('@').map_or(user, |at| user + at)
+        } else {
+            continue;
+        };
+        let stars = "*".repeat(piece[hidden.clone()].chars().count());
+        pieces[nth].replace_range(hidden, &stars);
+    }
+    pieces.join("\"")
 }
 
 /// The boundary of a character at or before `at`.

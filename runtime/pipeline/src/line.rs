@@ -92,7 +92,12 @@ pub enum Step<'a, D, M> {
     /// Hand the outcome to the sink; then call [`Line::sent`].
     Publish(&'a M),
     /// Hand a dead letter to the bus; then call [`Line::buried`].
-    Bury(&'a D, &'a Reason),
+    /// `cut` says that the bus refused the whole message: what is left must be small.
+    Bury {
+        delivery: &'a D,
+        reason: &'a Reason,
+        cut: bool,
+    },
     /// Nothing before this time, unless something is reported earlier.
     WaitUntil(Duration),
     /// Nothing, unless something is reported.
@@ -148,6 +153,7 @@ enum State<M> {
         reason: Reason,
         sent: bool,
         confirmed: bool,
+        cut: bool,
     },
 }
 
@@ -239,11 +245,19 @@ impl<D, M> Line<D, M> {
         if now < self.held_until {
             return Step::WaitUntil(self.held_until);
         }
+        // After a failure one outcome shows whether the sink is back: if all went at once, one that
+        // it cannot take would fail the others with it each time, and never be found.
+        let probing = self.failures > 0 && !self.sent.is_empty();
         let turn = self.turn(self.cursor).expect("was looked at above");
         match &turn.state {
             State::New => Step::Process(&turn.delivery),
+            State::Outgoing { .. } if probing => Step::Wait,
             State::Outgoing { outcomes, sent, .. } => Step::Publish(&outcomes[*sent]),
-            State::Dead { reason, .. } => Step::Bury(&turn.delivery, reason),
+            State::Dead { reason, cut, .. } => Step::Bury {
+                delivery: &turn.delivery,
+                reason,
+                cut: *cut,
+            },
         }
     }
 
@@ -335,11 +349,14 @@ impl<D, M> Line<D, M> {
                 self.failures = 0;
                 None
             }
-            // A dead letter must not be lost either: no failure of it is final.
-            Err(SinkFailure::Transient(reason) | SinkFailure::Permanent(reason)) => {
-                if let State::Dead { sent, .. } = turn {
+            // A dead letter must not be lost either: no failure of it is final. One that the bus
+            // will never take as it is has to become smaller.
+            Err(failure) => {
+                if let State::Dead { sent, cut, .. } = turn {
                     *sent = false;
+                    *cut |= matches!(failure, SinkFailure::Permanent(_));
                 }
+                let reason = failure.to_string();
                 self.cursor = self.cursor.min(number);
                 Some(self.hold_for_an_end(now, format!("no dead letter: {reason}")))
             }
@@ -396,10 +413,13 @@ impl<D, M> Line<D, M> {
                     reason,
                     sent: false,
                     confirmed: false,
+                    cut: false,
                 };
                 None
             }
             OnFailure::Pause => {
+                // What was sent after it would be out of order once it works.
+                self.rewind(number);
                 let turn = self.turn_mut(number);
                 turn.state = State::New;
                 turn.attempts = 0;
@@ -505,11 +525,16 @@ mod tests {
             panic!("{notice:?}")
         };
         assert_eq!(line.next(NOW), Step::WaitUntil(pause));
+        assert_eq!(
+            line.next(pause),
+            Step::Wait,
+            "0 may show that the sink is back"
+        );
+        line.confirmed(pause, 100, Ok(()));
         for (ticket, expected) in [(201, "1"), (202, "2")] {
             assert_eq!(line.next(pause), Step::Publish(&expected.to_owned()));
             line.sent(ticket);
         }
-        line.confirmed(pause, 100, Ok(()));
         assert_eq!(
             line.accept(),
             Some(0),
@@ -539,7 +564,14 @@ mod tests {
         assert_eq!(line.next(now), Step::Process(&7));
         line.processed(now, Processed::Retry("not yet".to_owned()));
         let reason = Reason::new("gave up after 3 attempts: not yet");
-        assert_eq!(line.next(now), Step::Bury(&7, &reason));
+        assert_eq!(
+            line.next(now),
+            Step::Bury {
+                delivery: &7,
+                reason: &reason,
+                cut: false
+            }
+        );
         line.buried(1);
         assert_eq!(line.accept(), None, "the dead letter is not confirmed");
         line.bury_confirmed(now, 1, Ok(()));
@@ -558,7 +590,69 @@ mod tests {
         let Step::WaitUntil(then) = line.next(NOW) else {
             panic!("held")
         };
-        assert_eq!(line.next(then), Step::Bury(&7, &Reason::new("never")));
+        assert_eq!(
+            line.next(then),
+            Step::Bury {
+                delivery: &7,
+                reason: &Reason::new("never"),
+                cut: true
+            }
+        );
+    }
+
+    #[test]
+    fn an_outcome_that_fails_its_neighbours_is_found() {
+        let mut line = line(Policy::default());
+        for number in 0..3 {
+            send(&mut line, number);
+        }
+        // The sink drops the connection over 1, and says of what was in flight what it knows.
+        for ticket in [100, 101, 102] {
+            line.confirmed(NOW, ticket, Err(SinkFailure::Transient("away".to_owned())));
+        }
+        let Step::WaitUntil(then) = line.next(NOW) else {
+            panic!("held")
+        };
+        assert_eq!(line.next(then), Step::Publish(&"0".to_owned()));
+        line.sent(200);
+        assert_eq!(line.next(then), Step::Wait, "one at a time");
+        line.confirmed(then, 200, Ok(()));
+        assert_eq!(line.next(then), Step::Publish(&"1".to_owned()));
+        line.sent(201);
+        line.confirmed(
+            then,
+            201,
+            Err(SinkFailure::Permanent("too large".to_owned())),
+        );
+        let reason = Reason::new("too large");
+        let (delivery, reason) = (&1, &reason);
+        assert_eq!(
+            line.next(then),
+            Step::Bury {
+                delivery,
+                reason,
+                cut: false
+            }
+        );
+    }
+
+    #[test]
+    fn pausing_for_a_sink_sends_what_followed_again() {
+        let mut line = line(Policy {
+            on_failure: OnFailure::Pause,
+            ..Policy::default()
+        });
+        send(&mut line, 0);
+        send(&mut line, 1);
+        line.confirmed(NOW, 101, Ok(()));
+        line.confirmed(NOW, 100, Err(SinkFailure::Permanent("never".to_owned())));
+        line.resume();
+        assert_eq!(line.next(NOW), Step::Process(&0));
+        line.processed(NOW, outcome("0"));
+        for (ticket, expected) in [(200, "0"), (201, "1")] {
+            assert_eq!(line.next(NOW), Step::Publish(&expected.to_owned()));
+            line.sent(ticket);
+        }
     }
 
     #[test]

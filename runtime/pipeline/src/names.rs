@@ -107,7 +107,10 @@ impl Names {
         let mut file = File::create(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_data()?;
-        std::fs::rename(&new, path)
+        std::fs::rename(&new, path)?;
+        // The new name is on disk when its directory is.
+        path.parent()
+            .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     }
 }
 

@@ -282,6 +282,18 @@ fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>) -> Option<Plan> {
     }
     let at = root.at;
     root.finish(reader);
+    for (nth, slave) in slaves.iter().enumerate() {
+        let same = |other: &&SlavePlan| {
+            matches!(other.sink.end, SinkEnd::File(_)) && other.sink.end == slave.sink.end
+        };
+        if let Some(other) = slaves[..nth].iter().find(same) {
+            let message = format!(
+                "slaves {} and {} write to the same file",
+                other.name, slave.name
+            );
+            reader.problem(at, message, Some("each needs a file of its own".to_owned()));
+        }
+    }
     if masters.is_empty() && slaves.is_empty() && reader.problems.is_empty() {
         let hint = "add a [[master]] (a pipeline onto the bus) or a [[slave]] (one from it)";
         reader.problem(
@@ -388,7 +400,7 @@ fn plugin<'a>(
     }
     let recycle = recycle_at
         .and_then(|count| u32::try_from(count).ok())
-        .unwrap_or(1000);
+        .unwrap_or(Instances::RECYCLE);
     let limits = table.table(reader, "limits", "[plugin.limits]");
     let limits = plugin_limits(reader, limits);
     table.finish(reader);

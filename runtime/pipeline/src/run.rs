@@ -87,20 +87,22 @@ impl Pipeline {
                 engine.line.resume();
             }
             let current = Arc::clone(&chain.borrow_and_update());
-            let wake = engine.work(&current).await;
+            let wake = engine.work(&current, deadline).await;
             if engine.catch_up() {
                 continue;
             }
-            let open = deadline.is_none() && !ended && engine.line.has_room();
+            let open = deadline.is_none() && !ended;
             if open
+                && engine.line.has_room()
                 && engine.taken < batch
                 && let Some(received) = engine.source.next().now_or_never()
             {
                 ended = engine.receive(received?);
                 continue;
             }
+            // Makes room in the line, so that what follows asks the line again.
             engine.accept().await?;
-            if engine.line.is_empty() && (ended || deadline.is_some()) {
+            if engine.line.is_empty() && !open {
                 break;
             }
             // Who waits for a sink to come back, or for people, does not keep a stop waiting.
@@ -108,10 +110,11 @@ impl Pipeline {
             if deadline.is_some() && idle && engine.line.in_flight() == 0 {
                 break;
             }
+            let takes = open && engine.line.has_room();
             tokio::select! {
                 confirmation = engine.sink.confirmed() => engine.confirmed(confirmation),
                 confirmation = engine.dead.confirmed() => engine.buried(confirmation),
-                received = engine.source.next(), if open => ended = engine.receive(received?),
+                received = engine.source.next(), if takes => ended = engine.receive(received?),
                 () = sleep_until(wake.unwrap_or(started)), if wake.is_some() => {}
                 () = stop.cancelled(), if deadline.is_none() => {
                     deadline = Some(Instant::now() + drain);
@@ -146,8 +149,8 @@ struct Engine {
 
 impl Engine {
     /// Does all that the line wants done now; gives the time at which it wants something again.
-    async fn work(&mut self, chain: &Chain) -> Option<Instant> {
-        loop {
+    async fn work(&mut self, chain: &Chain, deadline: Option<Instant>) -> Option<Instant> {
+        while deadline.is_none_or(|deadline| Instant::now() < deadline) {
             let now = self.started.elapsed();
             match self.line.next(now) {
                 Step::Process(Delivery {
@@ -165,13 +168,17 @@ impl Engine {
                     let ticket = self.sink.publish(message.clone()).await;
                     self.line.sent(ticket);
                 }
-                Step::Bury(delivery, reason) => {
+                Step::Bury {
+                    delivery,
+                    reason,
+                    cut,
+                } => {
                     let (message, reason_text) = (&delivery.message, &reason.text);
                     self.observer.observe(&Observation::Rejected {
                         message,
                         reason: reason_text,
                     });
-                    let letter = dead_letter(&delivery.message, reason, &self.pipeline);
+                    let letter = dead_letter(&delivery.message, reason, cut, &self.pipeline);
                     let ticket = self.dead.publish(letter).await;
                     self.line.buried(ticket);
                 }
@@ -179,6 +186,7 @@ impl Engine {
                 Step::Wait => return None,
             }
         }
+        None
     }
 
     /// Hears every confirmation that is there already; true if there was one.
@@ -253,20 +261,30 @@ impl Engine {
     }
 }
 
-/// The message as it came, with headers that say what became of it. Headers that it had under
-/// these names are from an earlier death, and are replaced.
-fn dead_letter(message: &Message, reason: &Reason, pipeline: &str) -> Message {
+/// What is left of a message that the bus does not take whole, in bytes.
+const CUT_LETTER: usize = 64 << 10;
+
+/// The message as it came, with headers that say what became of it, in place of those from an
+/// earlier death. One that is cut has the beginning of its payload, and its size as a header.
+fn dead_letter(message: &Message, reason: &Reason, cut: bool, pipeline: &str) -> Message {
     let mut letter = message.clone();
+    letter.headers.retain(|name, _| !name.starts_with("weir-"));
+    if cut {
+        letter.headers.clear();
+        letter.payload.truncate(CUT_LETTER);
+    }
     let mut header = |name: &str, value: &str| {
-        letter
-            .headers
-            .insert(name.to_owned(), HeaderValue::Text(value.to_owned()));
+        let value = HeaderValue::Text(value.to_owned());
+        letter.headers.insert(name.to_owned(), value);
     };
     header("weir-pipeline", pipeline);
     header("weir-reason", &reason.text);
     if let Some((stage, digest)) = &reason.stage {
         header("weir-stage", stage);
         header("weir-plugin-sha256", digest);
+    }
+    if cut {
+        header("weir-original-size", &message.payload.len().to_string());
     }
     letter
 }

@@ -15,6 +15,8 @@ use weir_pipeline::line::{Line, OnFailure, Policy, Processed, Reason, Step};
 enum Fate {
     Outcomes(usize),
     Rejected,
+    /// The sink will never take it.
+    Refused,
     RetriedOnce,
 }
 
@@ -22,6 +24,7 @@ fn fate(number: u64) -> Fate {
     match number % 11 {
         3 => Fate::Outcomes(0),
         5 => Fate::Outcomes(3),
+        6 => Fate::Refused,
         7 => Fate::Rejected,
         9 => Fate::RetriedOnce,
         _ => Fate::Outcomes(1),
@@ -93,7 +96,9 @@ impl World {
     fn check_accepted(&self, through: u64) {
         for number in self.accepted..=through {
             match fate(number) {
-                Fate::Rejected => assert!(self.buried.contains(&number), "{number} is lost"),
+                Fate::Rejected | Fate::Refused => {
+                    assert!(self.buried.contains(&number), "{number} is lost")
+                }
                 Fate::Outcomes(count) => {
                     for part in 0..count {
                         assert!(
@@ -137,6 +142,7 @@ impl World {
                         Fate::Outcomes(count) => {
                             Processed::Outcomes((0..count).map(|part| (number, part)).collect())
                         }
+                        Fate::Refused => Processed::Outcomes(vec![(number, 0)]),
                         Fate::Rejected => Processed::Reject(Reason::new("never")),
                         Fate::RetriedOnce if self.retried.contains(&number) => {
                             Processed::Outcomes(vec![(number, 0)])
@@ -150,11 +156,19 @@ impl World {
                 }
                 Step::Publish(&outcome) => {
                     let ticket = self.ticket();
-                    let result = self.transfer(|world| world.arrived.push(outcome));
+                    let result = if fate(outcome.0) == Fate::Refused && !self.faulty(0.2) {
+                        Err(SinkFailure::Permanent("never".to_owned()))
+                    } else if fate(outcome.0) == Fate::Refused {
+                        Err(SinkFailure::Transient("away".to_owned()))
+                    } else {
+                        self.transfer(|world| world.arrived.push(outcome))
+                    };
                     self.in_flight.push_back((ticket, result));
                     line.sent(ticket);
                 }
-                Step::Bury(&number, _) => {
+                Step::Bury {
+                    delivery: &number, ..
+                } => {
                     let ticket = self.ticket();
                     let result = self.transfer(|world| world.buried.push(number));
                     self.burying.push_back((ticket, result));
@@ -212,7 +226,7 @@ proptest! {
             .flat_map(|number| {
                 let count = match fate(number) {
                     Fate::Outcomes(count) => count,
-                    Fate::Rejected => 0,
+                    Fate::Rejected | Fate::Refused => 0,
                     Fate::RetriedOnce => 1,
                 };
                 (0..count).map(move |part| (number, part))

@@ -61,26 +61,28 @@ fn problems(error: &anyhow::Error) -> Vec<serde_json::Value> {
     }
 }
 
-/// Checks one thing after the other, each whole, and says what would run.
+/// Checks the file, and if that is right everything that it names; says what would run.
 async fn look(args: &CheckArgs) -> anyhow::Result<String> {
     let plan = Config::read(&args.config)?.plan()?;
     let host = host(&plan)?;
-    let (plugins, mut errors) = Plugins::read(&host, &plan.plugins);
-    let mut told: Vec<String> = errors.drain(..).map(|error| error.to_string()).collect();
+    let (plugins, errors) = Plugins::read(&host, &plan.plugins);
+    let mut told: Vec<String> = errors.iter().map(ToString::to_string).collect();
     if let Err(more) = chains(&plugins, &plan, |_| true).await {
         told.push(more.to_string());
-    }
-    if !told.is_empty() {
-        return Err(Unfit(told.join("\n")).into());
     }
     let bus = match (&plan.bus, args.offline) {
         (BusPlan::Embedded(_), _) => "embedded bus",
         (BusPlan::RabbitMq(_), true) => "RabbitMQ (not tried)",
         (BusPlan::RabbitMq(_), false) => {
-            preflight(&plan).await?;
+            if let Err(error) = preflight(&plan).await {
+                told.push(format!("{error:#}"));
+            }
             "RabbitMQ"
         }
     };
+    if !told.is_empty() {
+        return Err(Unfit(told.join("\n")).into());
+    }
     Ok(summary(&plan, &plugins, bus))
 }
 

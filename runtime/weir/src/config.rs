@@ -6,6 +6,9 @@ use anyhow::Context as _;
 use weir_pipeline::file::Surroundings;
 use weir_pipeline::plan::Plan;
 
+use crate::check::Unfit;
+use crate::ends::check_urls;
+
 /// A configuration file and what was last read from it.
 pub(crate) struct Config {
     path: PathBuf,
@@ -25,7 +28,9 @@ impl Config {
     }
 
     pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
-        Ok(Plan::read(&self.path, &self.text, &Process)?)
+        let plan = Plan::read(&self.path, &self.text, &Process)?;
+        check_urls(&plan).map_err(|error| Unfit(format!("{error:#}")))?;
+        Ok(plan)
     }
 
     /// Reads the file again; gives its plan if the text is another one, or if `force` says so. A

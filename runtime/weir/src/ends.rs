@@ -8,25 +8,35 @@ use weir_bus::{Address, AmqpUrl, Bus};
 use weir_pipeline::ends::{Sink, Source};
 use weir_pipeline::line::Policy;
 use weir_pipeline::names::Names;
-use weir_pipeline::plan::{BusPlan, MasterPlan, Plan, Secret, SinkEnd, SlavePlan, SourcePlan};
+use weir_pipeline::plan::{
+    BusPlan, MasterPlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
+};
 
 pub(crate) use broker::{BusSink, BusSource};
 use lines::{LineSink, LineSource};
 
-/// Both ends of a pipeline, and the names that it knows.
+/// Both ends of a pipeline.
 pub(crate) struct Ends {
     pub(crate) source: Box<dyn Source>,
     pub(crate) sink: Box<dyn Sink>,
-    pub(crate) names: Names,
 }
 
 impl Ends {
+    pub(crate) async fn open(bus: &Bus, plan: &Plan, id: &PipelineId) -> anyhow::Result<Self> {
+        let ends = match id {
+            PipelineId::Master(name) => {
+                let master = plan.master(name).context("there is no such master")?;
+                Self::of_master(bus, plan, master).await
+            }
+            PipelineId::Slave(name) => {
+                Self::of_slave(bus, plan.slave(name).context("there is no such slave")?)
+            }
+        };
+        ends.with_context(|| id.to_string())
+    }
+
     /// From the master's source onto the bus.
-    pub(crate) async fn of_master(
-        bus: &Bus,
-        plan: &Plan,
-        master: &MasterPlan,
-    ) -> anyhow::Result<Self> {
+    async fn of_master(bus: &Bus, plan: &Plan, master: &MasterPlan) -> anyhow::Result<Self> {
         let max_message = plan.limits.message;
         let source: Box<dyn Source> = match &master.source {
             SourcePlan::Amqp {
@@ -45,21 +55,12 @@ impl Ends {
             }
             SourcePlan::Stdin => Box::new(LineSource::stdin(master.dialect, max_message)),
         };
-        let path = plan
-            .state
-            .join("names")
-            .join(format!("{}.jsonl", master.name));
-        let names = Names::open(&path)
-            .with_context(|| format!("cannot keep names in {}", path.display()))?;
-        Ok(Self {
-            source,
-            sink: Box::new(BusSink(bus.publisher())),
-            names,
-        })
+        let sink = Box::new(BusSink(bus.publisher()));
+        Ok(Self { source, sink })
     }
 
     /// From the slave's queue to its sink.
-    pub(crate) fn of_slave(bus: &Bus, slave: &SlavePlan) -> anyhow::Result<Self> {
+    fn of_slave(bus: &Bus, slave: &SlavePlan) -> anyhow::Result<Self> {
         let sink: Box<dyn Sink> = match &slave.sink.end {
             SinkEnd::Amqp {
                 url,
@@ -77,12 +78,34 @@ impl Ends {
             SinkEnd::Stdout => Box::new(LineSink::stdout()),
         };
         let consumer = bus.slave(&slave.name, prefetch(&slave.policy));
-        Ok(Self {
-            source: Box::new(BusSource::new(consumer)),
-            sink,
-            names: Names::default(),
-        })
+        let source = Box::new(BusSource::new(consumer));
+        Ok(Self { source, sink })
     }
+}
+
+/// The names that a pipeline knows: a master keeps those that it learns.
+pub(crate) fn names(plan: &Plan, id: &PipelineId) -> anyhow::Result<Names> {
+    let PipelineId::Master(name) = id else {
+        return Ok(Names::default());
+    };
+    let path = plan.state.join("names").join(format!("{name}.jsonl"));
+    Names::open(&path).with_context(|| format!("cannot keep names in {}", path.display()))
+}
+
+/// What a plan's URLs say that only their reader can check.
+pub(crate) fn check_urls(plan: &Plan) -> anyhow::Result<()> {
+    bus_address(&plan.bus).context("[bus]")?;
+    for master in &plan.masters {
+        if let SourcePlan::Amqp { url, .. } = &master.source {
+            amqp_url(url).with_context(|| format!("source of master {}", master.name))?;
+        }
+    }
+    for slave in &plan.slaves {
+        if let SinkEnd::Amqp { url, .. } = &slave.sink.end {
+            amqp_url(url).with_context(|| format!("sink of slave {}", slave.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// As many deliveries as the line takes, so that it never waits for the broker's next one.

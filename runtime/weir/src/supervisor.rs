@@ -5,19 +5,21 @@
 //! meets a swap half-way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use weir_bus::Bus;
 use weir_pipeline::assembly::{AssemblyError, Plugins};
 use weir_pipeline::chain::Chain;
 use weir_pipeline::observe::Observer;
-use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan};
+use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
 use weir_wasm::{Host, HostSettings};
 
@@ -40,15 +42,24 @@ pub(crate) struct Supervisor {
     pipelines: BTreeMap<PipelineId, Running>,
     /// Masters that came to the end of their file: it is not read again because of other changes.
     finished: BTreeSet<PipelineId>,
-    tasks: JoinSet<(PipelineId, Result<Stopped, RunError>)>,
+    tasks: JoinSet<Result<Stopped, RunError>>,
     watcher: Watcher,
+    /// A plan that could not be taken over, and may be when a plugin of it changes.
+    postponed: Option<Plan>,
     observers: Arc<Observers>,
 }
 
 struct Running {
     chain: watch::Sender<Arc<Chain>>,
     stop: CancellationToken,
+    task: task::Id,
 }
+
+/// How a pipeline's task ended.
+type Ended = Result<(task::Id, Result<Stopped, RunError>), JoinError>;
+
+/// How long taking bindings away may take: a broker that is away must not hold up a reload.
+const UNBIND: Duration = Duration::from_secs(10);
 
 impl Supervisor {
     /// Checks the configuration, loads the plugins, opens the bus and starts every pipeline.
@@ -56,6 +67,9 @@ impl Supervisor {
         let started = Instant::now();
         let plan = config.plan()?;
         let host = host(&plan)?;
+        // Followed before they are read: a change that comes meanwhile is one.
+        let mut watcher = Watcher::new()?;
+        watcher.follow(files(&config, &plan));
         let (plugins, errors) = Plugins::read(&host, &plan.plugins);
         none_of(&errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
@@ -69,10 +83,10 @@ impl Supervisor {
             pipelines: BTreeMap::new(),
             finished: BTreeSet::new(),
             tasks: JoinSet::new(),
-            watcher: Watcher::new()?,
+            watcher,
+            postponed: None,
             observers,
         };
-        supervisor.follow_files();
         if let BusPlan::RabbitMq(_) = supervisor.plan.bus {
             info!("waiting for the broker");
         }
@@ -81,7 +95,8 @@ impl Supervisor {
             supervisor.bus.attach(&slave.name, &slave.subscribe).await?;
         }
         for (id, chain) in chains {
-            supervisor.start_pipeline(id, chain).await?;
+            let ends = Ends::open(&supervisor.bus, &supervisor.plan, &id).await?;
+            supervisor.start_pipeline(id, chain, ends)?;
         }
         let (masters, slaves) = (supervisor.plan.masters.len(), supervisor.plan.slaves.len());
         info!(masters, slaves, took = ?started.elapsed(), "running");
@@ -102,13 +117,10 @@ impl Supervisor {
                     Signal::Reload => true,
                 },
                 () = self.watcher.changed() => false,
-                Some(ended) = self.tasks.join_next() => {
-                    let (id, result) = ended.context("a pipeline panicked")?;
-                    match self.ended(id, result) {
-                        Ok(()) => continue,
-                        Err(error) => break Some(error),
-                    }
-                }
+                Some(ended) = self.tasks.join_next_with_id() => match self.ended(ended) {
+                    Ok(()) => continue,
+                    Err(error) => break Some(error),
+                },
                 () = &mut done => break None,
             };
             tokio::select! {
@@ -121,11 +133,29 @@ impl Supervisor {
         failed.map_or(Ok(()), Err)
     }
 
-    fn ended(&mut self, id: PipelineId, result: Result<Stopped, RunError>) -> anyhow::Result<()> {
+    /// A pipeline ended: told to, at the end of its file, or because it cannot go on.
+    fn ended(&mut self, ended: Ended) -> anyhow::Result<()> {
+        let (task, result) = match ended {
+            Ok((task, result)) => (task, result.map_err(anyhow::Error::new)),
+            Err(panicked) => (panicked.id(), Err(anyhow::Error::new(panicked))),
+        };
+        let of_task = |(id, running): (&PipelineId, &Running)| {
+            (running.task == task).then(|| (id.clone(), running.stop.is_cancelled()))
+        };
+        let Some((id, told)) = self.pipelines.iter().find_map(of_task) else {
+            return Ok(());
+        };
         self.pipelines.remove(&id);
-        result.with_context(|| id.to_string())?;
-        info!(pipeline = %id, "at its end");
-        self.finished.insert(id);
+        match result.with_context(|| id.to_string())? {
+            Stopped { given_back: 0 } if told => info!(pipeline = %id, "stopped"),
+            Stopped { given_back } if told => {
+                info!(pipeline = %id, given_back, "stopped; what is given back comes again");
+            }
+            _ => {
+                info!(pipeline = %id, "at its end");
+                self.finished.insert(id);
+            }
+        }
         Ok(())
     }
 
@@ -133,17 +163,15 @@ impl Supervisor {
     async fn stop(&mut self, signals: &mut Signals) {
         info!(at_most = ?self.plan.limits.drain, "stopping");
         for masters in [true, false] {
-            let keys: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
-            for id in keys
+            let ids: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
+            let group = ids
                 .iter()
-                .filter(|id| matches!(id, PipelineId::Master(_)) == masters)
-            {
-                tokio::select! {
-                    () = self.stop_pipeline(id) => {}
-                    () = signals.stop() => {
-                        warn!("told again to stop: what is in flight comes again");
-                        return;
-                    }
+                .filter(|id| matches!(id, PipelineId::Master(_)) == masters);
+            tokio::select! {
+                () = self.stop_pipelines(group) => {}
+                () = signals.stop() => {
+                    warn!("told again to stop: what is in flight comes again");
+                    return;
                 }
             }
         }
@@ -153,23 +181,42 @@ impl Supervisor {
     /// is told once, and what was in service before stays. With `force`, everything is looked at
     /// again, even what failed before and did not change since.
     async fn refresh(&mut self, force: bool) {
-        match self.config.changed(force) {
-            Ok(None) => self.swap_plugins(force).await,
-            Ok(Some(plan)) => match self.reload(plan).await {
-                Ok(()) => info!("the new configuration is in service"),
-                Err(error) => error!("the configuration stays as it was: {error:#}"),
+        let plugins = self
+            .plan
+            .plugins
+            .iter()
+            .chain(self.postponed.iter().flat_map(|plan| &plan.plugins));
+        let paths: BTreeSet<&PathBuf> = plugins.map(|plugin| &plugin.path).collect();
+        let new: BTreeSet<PathBuf> = paths
+            .into_iter()
+            .filter(|path| self.watcher.is_new(path) || force)
+            .cloned()
+            .collect();
+        // A plan that waits for a plugin gets another chance when one comes.
+        let waits = self.postponed.is_some() && !new.is_empty();
+        match self.config.changed(force || waits) {
+            Ok(None) => self.swap_plugins(&new).await,
+            Ok(Some(plan)) => match self.reload(plan.clone()).await {
+                Ok(()) => {
+                    self.postponed = None;
+                    info!("the new configuration is in service");
+                }
+                Err(error) => {
+                    error!("the configuration stays as it was: {error:#}");
+                    self.postponed = Some(plan);
+                    self.swap_plugins(&new).await;
+                }
             },
             Err(error) => error!("the configuration stays as it was:\n{error:#}"),
         }
     }
 
     /// Puts new plugins in service, each by itself, so that a broken one holds up no other.
-    async fn swap_plugins(&mut self, force: bool) {
+    async fn swap_plugins(&mut self, new: &BTreeSet<PathBuf>) {
         for plugin in self.plan.plugins.clone() {
-            if !self.watcher.is_new(&plugin.path) && !force {
-                continue;
-            }
-            if let Err(error) = self.swap(&plugin).await {
+            if new.contains(&plugin.path)
+                && let Err(error) = self.swap(&plugin).await
+            {
                 error!(
                     plugin = plugin.name,
                     "the old version stays in service: {error:#}"
@@ -183,7 +230,8 @@ impl Supervisor {
         let started = Instant::now();
         let mut plugins = self.plugins.clone();
         plugins.replace(&self.host, plugin)?;
-        let (Some(old), Some(new)) = (self.plugins.get(&plugin.name), plugins.get(&plugin.name))
+        let (Some((_, old)), Some((_, new))) =
+            (self.plugins.find(&plugin.name), plugins.find(&plugin.name))
         else {
             bail!("there is no plugin of that name in service");
         };
@@ -216,40 +264,94 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Puts a new plan in service. Whatever of it can fail is done before anything old is touched;
-    /// a pipeline that fails to start after that is told, and the others go on.
+    /// Puts a new plan in service. Whatever of it can fail is done before anything old is touched.
     async fn reload(&mut self, plan: Plan) -> anyhow::Result<()> {
         if plan.bus != self.plan.bus || plan.state != self.plan.state {
             bail!("`bus` and `state` change only with a restart");
         }
+        for master in &self.plan.masters {
+            let id = PipelineId::Master(master.name.clone());
+            if master.source == SourcePlan::Stdin && !plan.has_same_ends(&self.plan, &id) {
+                bail!("{id} reads standard input, and changes only with a restart");
+            }
+        }
+        self.watcher
+            .follow(files(&self.config, &self.plan).chain(files(&self.config, &plan)));
         let (plugins, errors) = Plugins::read(&self.host, &plan.plugins);
         none_of(&errors)?;
-        let chains = chains(&plugins, &plan, |_| true).await?;
-        for slave in &plan.slaves {
-            self.bus.attach(&slave.name, &slave.subscribe).await?;
-        }
-
-        for id in self.pipelines.keys().cloned().collect::<Vec<_>>() {
-            if !plan.has_same_ends(&self.plan, &id) {
-                self.stop_pipeline(&id).await;
+        let changed = |id: &PipelineId| !self.is_unchanged(&plan, &plugins, id);
+        let chains = chains(&plugins, &plan, changed).await?;
+        let mut ends = BTreeMap::new();
+        for id in chains.keys() {
+            let same = plan.has_same_ends(&self.plan, id);
+            if !(same && (self.pipelines.contains_key(id) || self.finished.contains(id))) {
+                ends.insert(id.clone(), Ends::open(&self.bus, &plan, id).await?);
             }
         }
+        self.attach(&plan).await?;
+
         let old = std::mem::replace(&mut self.plan, plan);
         self.plugins = plugins;
-        self.follow_files();
-        self.unbind(&old).await;
+        let gone: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
+        let gone = gone
+            .iter()
+            .filter(|id| !self.plan.has_same_ends(&old, id))
+            .cloned();
+        self.stop_pipelines(gone.collect::<Vec<_>>().iter()).await;
         self.finished.retain(|id| self.plan.has_same_ends(&old, id));
         for (id, chain) in chains {
-            if let Some(running) = self.pipelines.get(&id) {
+            if let Some(ends) = ends.remove(&id) {
+                if let Err(error) = self.start_pipeline(id.clone(), chain, ends) {
+                    error!(pipeline = %id, "cannot start: {error:#}");
+                }
+            } else if let Some(running) = self.pipelines.get(&id) {
                 running.chain.send_replace(Arc::new(chain));
-            } else if !self.finished.contains(&id)
-                && let Err(error) = self.start_pipeline(id.clone(), chain).await
-            {
-                error!(pipeline = %id, "cannot start, and will be tried with the next change: {error:#}");
             }
         }
-        for slave in &self.plan.slaves {
-            if old.slave(&slave.name).is_none() {
+        self.unbind(&old).await;
+        self.watcher.follow(files(&self.config, &self.plan));
+        Ok(())
+    }
+
+    /// True if the pipeline runs already as the new plan has it: it goes on undisturbed.
+    fn is_unchanged(&self, plan: &Plan, plugins: &Plugins, id: &PipelineId) -> bool {
+        let same = match id {
+            PipelineId::Slave(name) => plan.slave(name) == self.plan.slave(name),
+            PipelineId::Master(name) => {
+                let slaves = |plan: &Plan| -> Vec<String> {
+                    plan.slaves.iter().map(|slave| slave.name.clone()).collect()
+                };
+                plan.master(name) == self.plan.master(name) && slaves(plan) == slaves(&self.plan)
+            }
+        };
+        let same_plugins = || {
+            plan.stages(id).all(|stage| {
+                let look = |plugins: &Plugins| {
+                    let (plan, plugin) = plugins.find(&stage.plugin)?;
+                    Some((plan.clone(), plugin.digest()))
+                };
+                look(plugins) == look(&self.plugins)
+            })
+        };
+        let runs = self.pipelines.contains_key(id) || self.finished.contains(id);
+        runs && same && plan.limits == self.plan.limits && same_plugins()
+    }
+
+    /// Has the bus queue what slaves subscribe to. After an error no new slave is attached.
+    async fn attach(&self, plan: &Plan) -> anyhow::Result<()> {
+        for (nth, slave) in plan.slaves.iter().enumerate() {
+            let Err(error) = self.bus.attach(&slave.name, &slave.subscribe).await else {
+                continue;
+            };
+            for attached in &plan.slaves[..nth] {
+                if self.plan.slave(&attached.name).is_none() {
+                    self.bus.detach(&attached.name, &attached.subscribe).await?;
+                }
+            }
+            return Err(error.into());
+        }
+        for slave in &plan.slaves {
+            if self.plan.slave(&slave.name).is_none() {
                 info!(slave = slave.name, "attached");
             }
         }
@@ -263,94 +365,73 @@ impl Supervisor {
             let kept = new.map(|new| new.subscribe.as_slice()).unwrap_or_default();
             let mut gone = slave.subscribe.clone();
             gone.retain(|pattern| !kept.contains(pattern));
-            if let Err(error) = self.bus.detach(&slave.name, &gone).await {
-                // Its chain leaves out what it does not subscribe to, so this costs room only.
-                warn!(slave = slave.name, %error, "its queue still takes what it took");
+            if gone.is_empty() {
+                continue;
             }
-            if new.is_none() {
-                info!(
+            match timeout(UNBIND, self.bus.detach(&slave.name, &gone)).await {
+                Ok(Ok(())) if new.is_none() => {
+                    info!(
+                        slave = slave.name,
+                        "detached: its queue keeps what is in it"
+                    );
+                }
+                Ok(Ok(())) => {}
+                // Its chain leaves out what it does not subscribe to, so this costs room only.
+                Ok(Err(error)) => {
+                    warn!(slave = slave.name, %error, "its queue still takes what it took");
+                }
+                Err(_) => warn!(
                     slave = slave.name,
-                    "detached: its queue keeps what is in it"
-                );
+                    "its queue still takes what it took: the broker is away"
+                ),
             }
         }
     }
 
-    async fn start_pipeline(&mut self, id: PipelineId, chain: Chain) -> anyhow::Result<()> {
-        let (ends, policy) = match &id {
-            PipelineId::Master(name) => {
-                let master = self.plan.master(name).context("a chain without a master")?;
-                (
-                    Ends::of_master(&self.bus, &self.plan, master).await,
-                    &master.policy,
-                )
-            }
-            PipelineId::Slave(name) => {
-                let slave = self.plan.slave(name).context("a chain without a slave")?;
-                (Ends::of_slave(&self.bus, slave), &slave.policy)
-            }
+    fn start_pipeline(&mut self, id: PipelineId, chain: Chain, ends: Ends) -> anyhow::Result<()> {
+        let policy = match &id {
+            PipelineId::Master(name) => self.plan.master(name).map(|master| &master.policy),
+            PipelineId::Slave(name) => self.plan.slave(name).map(|slave| &slave.policy),
         };
-        let Ends {
-            source,
-            sink,
-            names,
-        } = ends.with_context(|| id.to_string())?;
         let (sender, chain) = watch::channel(Arc::new(chain));
         let stop = CancellationToken::new();
         let pipeline = Pipeline {
             name: id.to_string(),
-            source,
-            sink,
+            source: ends.source,
+            sink: ends.sink,
             dead: Box::new(BusSink(self.bus.dead())),
             chain,
-            names,
-            policy: policy.clone(),
+            names: ends::names(&self.plan, &id)?,
+            policy: policy.cloned().unwrap_or_default(),
             observer: (self.observers)(&id),
         };
         let run = pipeline.run(stop.clone(), self.plan.limits.drain);
-        let task = id.clone();
-        self.tasks.spawn(async move { (task, run.await) });
-        self.pipelines.insert(
-            id,
-            Running {
-                chain: sender,
-                stop,
-            },
-        );
+        let task = self.tasks.spawn(run).id();
+        let chain = sender;
+        self.pipelines.insert(id, Running { chain, stop, task });
         Ok(())
     }
 
-    /// Stops a pipeline and waits for its end.
-    async fn stop_pipeline(&mut self, id: &PipelineId) {
-        let Some(running) = self.pipelines.get(id) else {
-            return;
-        };
-        running.stop.cancel();
-        while self.pipelines.contains_key(id) {
-            match self.tasks.join_next().await {
-                Some(Ok((ended, result))) => {
-                    self.pipelines.remove(&ended);
-                    match result {
-                        Ok(Stopped { given_back: 0 }) => info!(pipeline = %ended, "stopped"),
-                        Ok(Stopped { given_back }) => {
-                            info!(pipeline = %ended, given_back, "stopped; what is given back comes again");
-                        }
-                        Err(error) => error!(pipeline = %ended, %error, "stopped"),
-                    }
-                }
-                Some(Err(error)) => {
-                    error!(%error, "a pipeline panicked");
-                    self.pipelines.remove(id);
-                }
-                None => return,
+    /// Stops pipelines and waits for their ends.
+    async fn stop_pipelines(&mut self, ids: impl Iterator<Item = &PipelineId> + Clone) {
+        for running in ids.clone().filter_map(|id| self.pipelines.get(id)) {
+            running.stop.cancel();
+        }
+        while ids.clone().any(|id| self.pipelines.contains_key(id)) {
+            let Some(ended) = self.tasks.join_next_with_id().await else {
+                return;
+            };
+            if let Err(error) = self.ended(ended) {
+                error!("{error:#}");
             }
         }
     }
+}
 
-    fn follow_files(&mut self) {
-        let plugins = self.plan.plugins.iter().map(|plugin| plugin.path.as_path());
-        self.watcher.follow(plugins.chain([self.config.path()]));
-    }
+/// The files that a configuration is made of.
+fn files<'a>(config: &'a Config, plan: &'a Plan) -> impl Iterator<Item = &'a Path> {
+    let plugins = plan.plugins.iter().map(|plugin| plugin.path.as_path());
+    plugins.chain([config.path()])
 }
 
 pub(crate) fn host(plan: &Plan) -> anyhow::Result<Host> {

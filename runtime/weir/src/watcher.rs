@@ -17,6 +17,9 @@ use tracing::warn;
 /// or else will be heard of again.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// How long at most: something else in the directory may never be left alone.
+const AT_MOST: Duration = Duration::from_secs(1);
+
 pub(crate) struct Watcher {
     system: RecommendedWatcher,
     /// One place is enough: a change that is not heard of yet stands for those that follow it.
@@ -90,11 +93,12 @@ impl Watcher {
             return std::future::pending().await;
         }
         self.pending = true;
-        while timeout(QUIET, self.changes.recv()).await.is_ok() {}
+        let quiet = async { while timeout(QUIET, self.changes.recv()).await.is_ok() {} };
+        timeout(AT_MOST, quiet).await.ok();
         self.pending = false;
     }
 
-    /// True if the file is another one than when this was last asked.
+    /// True if the file is another one than when it was first followed, or than at the last call.
     pub(crate) fn is_new(&mut self, file: &Path) -> bool {
         let now = look(file);
         let before = self.seen.get(file);
