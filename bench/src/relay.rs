@@ -148,7 +148,7 @@ impl<'a> Lab<'a> {
         }
         self.declare_out().await?;
         let site = tempfile::tempdir()?;
-        self.fill(contender, source, site.path()).await?;
+        self.fill(contender).await?;
 
         let broker_before = cpu(self.broker)?;
         let mut process = self.start(contender, source, site.path())?;
@@ -209,18 +209,16 @@ impl<'a> Lab<'a> {
     }
 
     /// Fills the source queue: through the bus for the slave, through an exchange for the master.
-    async fn fill(&self, contender: Contender, source: &str, site: &Path) -> anyhow::Result<()> {
+    async fn fill(&self, contender: Contender) -> anyhow::Result<()> {
         let url: AmqpUrl = self.url.parse()?;
         let mut publisher = if contender == Contender::TwoHops {
-            // A run without messages declares the queue of the master.
-            let mut weir = self
-                .start(contender, source, site)?
-                .context("weir is a process")?;
-            while self.depth(source).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            weir.kill()?;
-            weir.wait()?;
+            // Whoever asks the queue of the master for a delivery has it declared and bound.
+            let keys = ["#".to_owned()];
+            let mut consumer = Bus::foreign(&url, "bench", "bench.in", &keys, 1);
+            tokio::time::timeout(Duration::from_secs(2), consumer.next())
+                .await
+                .ok();
+            consumer.close().await;
             Bus::foreign_publisher(&url, "bench.in", true)
         } else {
             let bus = Bus::open(&weir_bus::Address::Amqp(url.clone())).await?;

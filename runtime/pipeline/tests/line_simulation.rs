@@ -97,7 +97,7 @@ impl World {
         for number in self.accepted..=through {
             match fate(number) {
                 Fate::Rejected | Fate::Refused => {
-                    assert!(self.buried.contains(&number), "{number} is lost")
+                    assert!(self.buried.contains(&number), "{number} is lost");
                 }
                 Fate::Outcomes(count) => {
                     for part in 0..count {
