@@ -194,6 +194,11 @@ impl Weir<'_> {
         }
     }
 
+    /// Its standard input, for somebody else to write to.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.stdin.take().unwrap()
+    }
+
     /// Writes lines to its standard input.
     pub(crate) fn feed<'l>(&mut self, lines: impl IntoIterator<Item = &'l str>) {
         let stdin = self.stdin.as_mut().unwrap();

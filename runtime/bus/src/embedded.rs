@@ -34,7 +34,7 @@ const DEAD: &str = "weir.dead";
 const LOG_BYTES: u64 = 256 << 20;
 
 /// How much of the store is held in memory.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 16 << 20;
 
 /// How many commands may wait for the writer. They hold the messages, so this bounds memory.
 const COMMANDS: usize = 256;

@@ -3,21 +3,15 @@
 use std::io::Write as _;
 
 use serde_json::json;
-use thiserror::Error;
 use weir_bus::Bus;
 use weir_pipeline::assembly::Plugins;
 use weir_pipeline::file::Problems;
 use weir_pipeline::plan::{BusPlan, Plan, SCHEMA};
 
 use crate::args::CheckArgs;
-use crate::config::Config;
+use crate::config::{Config, Unfit};
 use crate::ends::bus_address;
 use crate::supervisor::{chains, host};
-
-/// What was looked at is not fit for use; the reasons are told already, or in the text.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub(crate) struct Unfit(pub(crate) String);
 
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
     if args.schema {

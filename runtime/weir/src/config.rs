@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use thiserror::Error;
 use weir_pipeline::file::Surroundings;
 use weir_pipeline::plan::Plan;
 
-use crate::check::Unfit;
 use crate::ends::check_urls;
+
+/// What was looked at is not fit for use; the reasons are told already, or in the text.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct Unfit(pub(crate) String);
 
 /// A configuration file and what was last read from it.
 pub(crate) struct Config {

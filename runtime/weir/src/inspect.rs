@@ -7,7 +7,7 @@ use serde_json::json;
 use weir_wasm::Shape;
 
 use crate::args::InspectArgs;
-use crate::check::Unfit;
+use crate::config::Unfit;
 
 /// Prints what a file is; fails if it is no plugin.
 pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {

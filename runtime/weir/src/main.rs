@@ -24,8 +24,7 @@ use tracing_subscriber::EnvFilter;
 use weir_pipeline::file::Problems;
 
 use args::{Args, Command, PluginCommand, RunArgs};
-use check::Unfit;
-use config::Config;
+use config::{Config, Unfit};
 use report::Reports;
 use signals::Signals;
 use supervisor::Supervisor;

@@ -23,8 +23,7 @@ use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
 use weir_wasm::{Host, HostSettings};
 
-use crate::check::Unfit;
-use crate::config::Config;
+use crate::config::{Config, Unfit};
 use crate::ends::{self, BusSink, Ends};
 use crate::signals::{Signal, Signals};
 use crate::watcher::Watcher;

@@ -1,0 +1,601 @@
+//! Reads a plan: the functions mirror the tables of `weir.toml`, key by key. `weir.schema.json` says
+//! the same for editors; a test holds the two together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use weir_event::{Dialect, Subscription, SubscriptionError};
+use weir_wasm::{Instances, Limits};
+
+use super::{
+    BusPlan, MasterPlan, Plan, PluginPlan, ProcessLimits, Secret, SinkEnd, SinkPlan, SlavePlan,
+    SourcePlan, StagePlan,
+};
+use crate::file::{Reader, Span, Spanned, Table, advice};
+use crate::line::{OnFailure, Policy};
+
+pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>) -> Option<Plan> {
+    let state = path(reader, &mut root, "state");
+    let state = state.unwrap_or_else(|| reader.directory.join("weir-data"));
+    let bus = match root.table(reader, "bus", "[bus]") {
+        Some(table) => bus(reader, table),
+        None => Some(BusPlan::Embedded(state.join("bus"))),
+    };
+    let broker = match &bus {
+        Some(BusPlan::RabbitMq(url)) => Some(url.clone()),
+        _ => None,
+    };
+    let limits = root.table(reader, "limits", "[limits]");
+    let limits = process_limits(reader, limits);
+
+    let mut names = Names::new("plugin");
+    let mut plugins = Vec::new();
+    for table in root.tables(reader, "plugin", "[[plugin]]") {
+        plugins.extend(plugin(reader, table, &mut names));
+    }
+    let plugins_known = names.taken;
+
+    let mut names = Names::new("master");
+    let mut masters = Vec::new();
+    for table in root.tables(reader, "master", "[[master]]") {
+        masters.extend(master(
+            reader,
+            table,
+            &mut names,
+            &plugins_known,
+            broker.as_ref(),
+        ));
+    }
+    let mut names = Names::new("slave");
+    let mut slaves = Vec::new();
+    for table in root.tables(reader, "slave", "[[slave]]") {
+        slaves.extend(slave(
+            reader,
+            table,
+            &mut names,
+            &plugins_known,
+            broker.as_ref(),
+        ));
+    }
+    let at = root.at;
+    root.finish(reader);
+    for (nth, slave) in slaves.iter().enumerate() {
+        let same = |other: &&SlavePlan| {
+            matches!(other.sink.end, SinkEnd::File(_)) && other.sink.end == slave.sink.end
+        };
+        if let Some(other) = slaves[..nth].iter().find(same) {
+            let message = format!(
+                "slaves {} and {} write to the same file",
+                other.name, slave.name
+            );
+            reader.problem(at, message, Some("each needs a file of its own".to_owned()));
+        }
+    }
+    if masters.is_empty() && slaves.is_empty() && reader.problems.is_empty() {
+        let hint = "add a [[master]] (a pipeline onto the bus) or a [[slave]] (one from it)";
+        reader.problem(
+            Span {
+                start: at.start,
+                end: at.start,
+            },
+            "there is nothing to run",
+            Some(hint.to_owned()),
+        );
+    }
+    if masters
+        .iter()
+        .filter(|master| master.source == SourcePlan::Stdin)
+        .count()
+        > 1
+    {
+        reader.problem(at, "more than one master reads standard input", None);
+    }
+    Some(Plan {
+        state,
+        bus: bus?,
+        limits,
+        plugins,
+        masters,
+        slaves,
+    })
+}
+
+fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> Option<BusPlan> {
+    let url = table.string(reader, "url");
+    table.finish(reader);
+    let url = url?;
+    if let Some(directory) = url.value.strip_prefix("embedded:") {
+        if directory.is_empty() {
+            let hint = "write `embedded:DIR`, or leave [bus] out".to_owned();
+            reader.problem(url.span, "`embedded:` needs a directory", Some(hint));
+            return None;
+        }
+        return Some(BusPlan::Embedded(reader.directory.join(directory)));
+    }
+    amqp_url(reader, url).map(BusPlan::RabbitMq)
+}
+
+fn amqp_url(reader: &mut Reader<'_>, url: Spanned<String>) -> Option<Secret> {
+    let host = url
+        .value
+        .strip_prefix("amqp://")
+        .or_else(|| url.value.strip_prefix("amqps://"));
+    if host.is_some_and(|host| !host.is_empty()) {
+        return Some(Secret::new(url.value));
+    }
+    // The URL may hold a password: it is not repeated.
+    let hint = "such as `amqp://guest:guest@127.0.0.1:5672/%2f`, `amqps://…`; or `embedded:DIR` for the bus";
+    reader.problem(
+        url.span,
+        "this is no URL of a broker",
+        Some(hint.to_owned()),
+    );
+    None
+}
+
+fn process_limits<'a>(reader: &mut Reader<'a>, table: Option<Table<'a>>) -> ProcessLimits {
+    let mut limits = ProcessLimits {
+        message: 16 << 20,
+        drain: Duration::from_secs(30),
+    };
+    if let Some(mut table) = table {
+        if let Some(size) = bytes(reader, &mut table, "message") {
+            limits.message = size;
+        }
+        if let Some(drain) = table.parsed(reader, "drain", duration) {
+            limits.drain = drain;
+        }
+        table.finish(reader);
+    }
+    limits
+}
+
+fn plugin<'a>(
+    reader: &mut Reader<'a>,
+    mut table: Table<'a>,
+    names: &mut Names,
+) -> Option<PluginPlan> {
+    let name = names.take(reader, &mut table);
+    let file = required_path(reader, &mut table, "path");
+    let sha256 = table.optional_string(reader, "sha256");
+    let sha256 = sha256.and_then(|digest| {
+        let text = digest.value.to_ascii_lowercase();
+        if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Some(text);
+        }
+        let hint = "`weir plugin inspect FILE` prints it".to_owned();
+        let message = "`sha256` must be 64 hexadecimal digits";
+        reader.problem(digest.span, message, Some(hint));
+        None
+    });
+    let modes = [("fresh", false), ("warm", true)];
+    let warm = table.choice(reader, "instances", &modes).unwrap_or(false);
+    let recycle_at = table.integer(reader, "recycle", 1..=1_000_000);
+    if recycle_at.is_some() && !warm {
+        let hint = "add `instances = \"warm\"`, or remove `recycle`".to_owned();
+        reader.problem(table.at, "`recycle` is for warm instances", Some(hint));
+    }
+    let recycle = recycle_at
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(Instances::RECYCLE);
+    let limits = table.table(reader, "limits", "[plugin.limits]");
+    let limits = plugin_limits(reader, limits);
+    table.finish(reader);
+    Some(PluginPlan {
+        name: name?,
+        path: file?,
+        sha256,
+        limits,
+        instances: if warm {
+            Instances::Warm { recycle }
+        } else {
+            Instances::Fresh
+        },
+    })
+}
+
+fn plugin_limits<'a>(reader: &mut Reader<'a>, table: Option<Table<'a>>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(mut table) = table else {
+        return limits;
+    };
+    if let Some(fuel) = table.integer(reader, "fuel", 1..=u64::MAX / 2) {
+        limits.fuel = fuel;
+    }
+    if let Some(deadline) = table.parsed(reader, "deadline", duration) {
+        limits.deadline = deadline;
+    }
+    if let Some(memory) = bytes(reader, &mut table, "memory") {
+        limits.memory = memory as u64;
+    }
+    if let Some(outcomes) = table.integer(reader, "outcomes", 1..=100_000) {
+        limits.outcomes = usize::try_from(outcomes).unwrap_or(usize::MAX);
+    }
+    if let Some(size) = bytes(reader, &mut table, "outcome_bytes") {
+        limits.outcome_bytes = size;
+    }
+    if let Some(size) = bytes(reader, &mut table, "log_bytes") {
+        limits.log_bytes = size;
+    }
+    table.finish(reader);
+    limits
+}
+
+fn master<'a>(
+    reader: &mut Reader<'a>,
+    mut table: Table<'a>,
+    names: &mut Names,
+    plugins: &BTreeMap<String, Span>,
+    broker: Option<&Secret>,
+) -> Option<MasterPlan> {
+    let name = names.take(reader, &mut table);
+    let owner = name.clone().unwrap_or_default();
+    table.require(reader, "dialect");
+    let dialect = dialect(reader, &mut table);
+    let source = table.required(reader, "source").and_then(|value| {
+        let at = value.span;
+        reader.table(value, at, "source")
+    });
+    let source = source.and_then(|table| source_plan(reader, table, broker));
+    let stages = stages(reader, &mut table, &owner, plugins);
+    let route = table.table(reader, "route", "route");
+    let route = route.and_then(|table| stage(reader, table, &owner, plugins));
+    let policy = policy(reader, &mut table);
+    table.finish(reader);
+    Some(MasterPlan {
+        name: name?,
+        dialect: dialect?,
+        source: source?,
+        stages,
+        route,
+        policy,
+    })
+}
+
+fn slave<'a>(
+    reader: &mut Reader<'a>,
+    mut table: Table<'a>,
+    names: &mut Names,
+    plugins: &BTreeMap<String, Span>,
+    broker: Option<&Secret>,
+) -> Option<SlavePlan> {
+    let name = names.take(reader, &mut table);
+    let owner = name.clone().unwrap_or_default();
+    let subscribe = table.required(reader, "subscribe").and_then(|value| {
+        let at = value.span;
+        let patterns = reader.array(value)?;
+        if patterns.is_empty() {
+            let hint = "`[\"#\"]` is everything".to_owned();
+            reader.problem(
+                at,
+                "`subscribe` is empty: the slave would get nothing",
+                Some(hint),
+            );
+        }
+        Some(subscriptions(reader, patterns))
+    });
+    let stages = stages(reader, &mut table, &owner, plugins);
+    let sink = table.required(reader, "sink").and_then(|value| {
+        let at = value.span;
+        reader.table(value, at, "sink")
+    });
+    let sink = sink.and_then(|table| sink_plan(reader, table, broker));
+    let policy = policy(reader, &mut table);
+    table.finish(reader);
+    Some(SlavePlan {
+        name: name?,
+        subscribe: subscribe?,
+        stages,
+        sink: sink?,
+        policy,
+    })
+}
+
+fn subscriptions<'a>(
+    reader: &mut Reader<'a>,
+    patterns: Vec<toml_span::Value<'a>>,
+) -> Vec<Subscription> {
+    let mut subscriptions = Vec::new();
+    for pattern in patterns {
+        let Some(pattern) = reader.string(pattern) else {
+            continue;
+        };
+        match pattern.value.parse() {
+            Ok(subscription) => subscriptions.push(subscription),
+            Err(error) => {
+                let hint = "keys are `<workspace or _global>.<kind>.<action>`".to_owned();
+                reader.problem(
+                    pattern.span,
+                    SubscriptionError::to_string(&error),
+                    Some(hint),
+                );
+            }
+        }
+    }
+    subscriptions
+}
+
+fn source_plan<'a>(
+    reader: &mut Reader<'a>,
+    mut table: Table<'a>,
+    broker: Option<&Secret>,
+) -> Option<SourcePlan> {
+    let source = match end_type(reader, &mut table, &["amqp", "file", "stdin"], None)? {
+        "amqp" => {
+            let url = broker_url(reader, &mut table, broker);
+            let exchange = short_string(reader, &mut table, "exchange");
+            let keys = match table.take("keys") {
+                Some(value) => {
+                    let values = reader.array(value).unwrap_or_default();
+                    values
+                        .into_iter()
+                        .filter_map(|value| reader.string(value))
+                        .map(|key| key.value)
+                        .collect()
+                }
+                None => vec!["#".to_owned()],
+            };
+            match (url, exchange) {
+                (Some(url), Some(exchange)) => Some(SourcePlan::Amqp {
+                    url,
+                    exchange,
+                    keys,
+                }),
+                _ => None,
+            }
+        }
+        "file" => required_path(reader, &mut table, "path").map(SourcePlan::File),
+        _ => Some(SourcePlan::Stdin),
+    };
+    table.finish(reader);
+    source
+}
+
+fn sink_plan<'a>(
+    reader: &mut Reader<'a>,
+    mut table: Table<'a>,
+    broker: Option<&Secret>,
+) -> Option<SinkPlan> {
+    let later = Some((
+        "geoserver",
+        "the sink `geoserver` is not in this version: use `amqp`, `file` or `stdout`",
+    ));
+    let end = end_type(reader, &mut table, &["amqp", "file", "stdout"], later)?;
+    let dialect = dialect(reader, &mut table).unwrap_or(Dialect::CloudEvents);
+    let end = match end {
+        "amqp" => {
+            let url = broker_url(reader, &mut table, broker);
+            let exchange = short_string(reader, &mut table, "exchange");
+            let mandatory = table.boolean(reader, "mandatory").unwrap_or(true);
+            match (url, exchange) {
+                (Some(url), Some(exchange)) => Some(SinkEnd::Amqp {
+                    url,
+                    exchange,
+                    mandatory,
+                }),
+                _ => None,
+            }
+        }
+        "file" => required_path(reader, &mut table, "path").map(SinkEnd::File),
+        _ => Some(SinkEnd::Stdout),
+    };
+    table.finish(reader);
+    Some(SinkPlan { dialect, end: end? })
+}
+
+/// The `type` of a source or sink; after a problem with it the other keys mean nothing.
+fn end_type<'a>(
+    reader: &mut Reader<'a>,
+    table: &mut Table<'a>,
+    types: &[&'static str],
+    later: Option<(&str, &str)>,
+) -> Option<&'static str> {
+    let named = table.string(reader, "type")?;
+    let known = types.iter().find(|name| **name == named.value);
+    if known.is_none() {
+        match later {
+            Some((name, message)) if name == named.value => {
+                reader.problem(named.span, message, None);
+            }
+            _ => {
+                let message = format!("`type` cannot be `{}`", named.value);
+                reader.problem(named.span, message, Some(advice(&named.value, types)));
+            }
+        }
+    }
+    known.copied()
+}
+
+fn broker_url<'a>(
+    reader: &mut Reader<'a>,
+    table: &mut Table<'a>,
+    broker: Option<&Secret>,
+) -> Option<Secret> {
+    if let Some(url) = table.take("url") {
+        let url = reader.string(url)?;
+        return amqp_url(reader, url);
+    }
+    if broker.is_none() {
+        let hint = "add `url = \"amqp://…\"` here, or in [bus]".to_owned();
+        let message = "the bus is the embedded one, so this does not say which broker";
+        reader.problem(table.at, message, Some(hint));
+    }
+    broker.cloned()
+}
+
+fn short_string<'a>(
+    reader: &mut Reader<'a>,
+    table: &mut Table<'a>,
+    key: &'static str,
+) -> Option<String> {
+    let text = table.string(reader, key)?;
+    if text.value.is_empty() || text.value.len() > 255 {
+        let message = format!("`{key}` must be from 1 to 255 bytes long");
+        reader.problem(text.span, message, None);
+        return None;
+    }
+    Some(text.value)
+}
+
+fn stages<'a>(
+    reader: &mut Reader<'a>,
+    table: &mut Table<'a>,
+    owner: &str,
+    plugins: &BTreeMap<String, Span>,
+) -> Vec<StagePlan> {
+    let mut stages: Vec<StagePlan> = Vec::new();
+    for table in table.tables(reader, "stages", "a stage") {
+        let at = table.at;
+        let Some(stage) = stage(reader, table, owner, plugins) else {
+            continue;
+        };
+        if stages.iter().any(|other| other.name == stage.name) {
+            let message = format!("there is a stage `{}` already", stage.name);
+            let hint = "give one of them a `name` of its own".to_owned();
+            reader.problem(at, message, Some(hint));
+        }
+        stages.push(stage);
+    }
+    stages
+}
+
+fn stage<'a>(
+    reader: &mut Reader<'a>,
+    mut table: Table<'a>,
+    owner: &str,
+    plugins: &BTreeMap<String, Span>,
+) -> Option<StagePlan> {
+    let plugin = table.string(reader, "plugin");
+    let name = table.optional_string(reader, "name");
+    let settings = match table.take("config") {
+        Some(value) if value.as_table().is_some() => reader.json(value),
+        Some(value) => {
+            reader.problem(value.span, "`config` must be a table", None);
+            None
+        }
+        None => Some(serde_json::Value::Object(serde_json::Map::new())),
+    };
+    table.finish(reader);
+    let plugin = plugin?;
+    if !plugins.contains_key(&plugin.value) {
+        let known: Vec<&String> = plugins.keys().collect();
+        let message = format!("there is no [[plugin]] named `{}`", plugin.value);
+        reader.problem(plugin.span, message, Some(advice(&plugin.value, &known)));
+        return None;
+    }
+    let name = name.map_or_else(|| plugin.value.clone(), |name| name.value);
+    Some(StagePlan {
+        name: format!("{owner}/{name}"),
+        plugin: plugin.value,
+        settings: Secret::new(settings?.to_string()),
+    })
+}
+
+fn policy<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Policy {
+    let mut policy = Policy::default();
+    if let Some(in_flight) = table.integer(reader, "in_flight", 1..=2000) {
+        policy.capacity = usize::try_from(in_flight).unwrap_or(policy.capacity);
+    }
+    let Some(mut on_failure) = table.table(reader, "on_failure", "on_failure") else {
+        return policy;
+    };
+    let actions = [
+        ("dead-letter", OnFailure::DeadLetter),
+        ("pause", OnFailure::Pause),
+    ];
+    if let Some(action) = on_failure.choice(reader, "action", &actions) {
+        policy.on_failure = action;
+    }
+    if let Some(attempts) = on_failure.integer(reader, "attempts", 1..=1_000_000) {
+        policy.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+    }
+    if let Some(first) = on_failure.parsed(reader, "backoff_first", duration) {
+        policy.backoff_first = first;
+    }
+    if let Some(cap) = on_failure.parsed(reader, "backoff_cap", duration) {
+        policy.backoff_cap = cap;
+    }
+    on_failure.finish(reader);
+    policy
+}
+
+fn dialect<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Option<Dialect> {
+    let choices = Dialect::ALL.map(|dialect| (dialect.as_str(), dialect));
+    table.choice(reader, "dialect", &choices)
+}
+
+fn path<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>, key: &'static str) -> Option<PathBuf> {
+    let path = table.optional_string(reader, key)?;
+    Some(reader.directory.join(path.value))
+}
+
+fn required_path<'a>(
+    reader: &mut Reader<'a>,
+    table: &mut Table<'a>,
+    key: &'static str,
+) -> Option<PathBuf> {
+    let path = table.string(reader, key)?;
+    Some(reader.directory.join(path.value))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is no duration; write it like `30s` or `500ms`"))?;
+    if duration.is_zero() {
+        Err("must be more than nothing".to_owned())
+    } else {
+        Ok(duration)
+    }
+}
+
+fn bytes<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>, key: &'static str) -> Option<usize> {
+    table.parsed(reader, key, |text| {
+        let size: bytesize::ByteSize = text
+            .parse()
+            .map_err(|_| format!("`{text}` is no size; write it like `64 MiB`"))?;
+        match usize::try_from(size.as_u64()) {
+            Ok(size) if size > 0 => Ok(size),
+            _ => Err("must be more than nothing and fit into memory".to_owned()),
+        }
+    })
+}
+
+/// The names of one sort of table: each is taken once.
+struct Names {
+    what: &'static str,
+    taken: BTreeMap<String, Span>,
+}
+
+impl Names {
+    fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            taken: BTreeMap::new(),
+        }
+    }
+
+    /// The `name` of a table. It becomes part of names of queues and files, so it is a plain word.
+    fn take<'a>(&mut self, reader: &mut Reader<'a>, table: &mut Table<'a>) -> Option<String> {
+        let name = table.string(reader, "name")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let Spanned { value, span } = name;
+        if value.is_empty() || value.len() > 64 || !value.chars().all(plain) {
+            let message = format!("`{value}` cannot be a name");
+            let hint = "up to 64 letters, digits, `-` and `_`".to_owned();
+            reader.problem(span, message, Some(hint));
+            return None;
+        }
+        if self.taken.contains_key(&value) {
+            let message = format!("there is a {} `{value}` already", self.what);
+            reader.problem(
+                span,
+                message,
+                Some("each needs a name of its own".to_owned()),
+            );
+            return None;
+        }
+        self.taken.insert(value.clone(), span);
+        Some(value)
+    }
+}
