@@ -11,8 +11,8 @@ use crate::plan::{PipelineId, Plan, PluginPlan, StagePlan};
 /// Why a part of a plan cannot be put to work.
 #[derive(Debug, Error)]
 pub enum AssemblyError {
-    #[error("plugin `{name}`: {source}")]
-    Plugin { name: String, source: LoadError },
+    #[error("plugin `{name}`: {error}")]
+    Plugin { name: String, error: LoadError },
     #[error(
         "plugin `{name}`: the file has the SHA-256 {found}, and the configuration pins {pinned}; \
          if the change is wanted, change `sha256`"
@@ -57,9 +57,9 @@ impl Plugins {
         let name = plan.name.clone();
         let plugin = host
             .read(&plan.path)
-            .map_err(|source| AssemblyError::Plugin {
+            .map_err(|error| AssemblyError::Plugin {
                 name: name.clone(),
-                source,
+                error,
             })?;
         match &plan.sha256 {
             Some(pinned) if *pinned != plugin.digest().to_string() => {

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all went well; 1 something failed while it ran; 2 the command line is wrong;
-3 the configuration, or a plugin in it, is wrong.
+3 what was looked at is not fit: the configuration, a plugin, the broker that `check` tries.
 
 Logs go to standard error; RUST_LOG chooses how much (`RUST_LOG=weir=debug` shows why each
 event was dropped).";
@@ -26,7 +26,8 @@ pub(crate) enum Command {
     /// Run the pipelines of a configuration
     ///
     /// Follows changes: edit the file, or put a new plugin in place of an old one, and Weir takes it
-    /// over between two events. SIGHUP has it look at once, SIGTERM and SIGINT stop it.
+    /// over between two events. SIGHUP has it look at once. SIGTERM and SIGINT stop it when what is in
+    /// flight is settled; a second one stops it at once, and what was in flight comes again.
     Run(RunArgs),
     /// Check a configuration: the file, every plugin with its settings, the broker
     Check(CheckArgs),

@@ -6,7 +6,7 @@ use serde_json::json;
 use weir_bus::Bus;
 use weir_pipeline::assembly::Plugins;
 use weir_pipeline::file::Problems;
-use weir_pipeline::plan::{BusPlan, Plan, SCHEMA};
+use weir_pipeline::plan::{BusPlan, Plan, SCHEMA, SourcePlan};
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
@@ -63,6 +63,16 @@ async fn look(args: &CheckArgs) -> anyhow::Result<String> {
     let mut told: Vec<String> = errors.iter().map(ToString::to_string).collect();
     if let Err(more) = chains(&plugins, &plan, |_| true).await {
         told.push(more.to_string());
+    }
+    for master in &plan.masters {
+        if let SourcePlan::File(path) = &master.source
+            && let Err(error) = std::fs::File::open(path)
+        {
+            let (name, path) = (&master.name, path.display());
+            told.push(format!(
+                "source of master {name}: cannot read {path}: {error}"
+            ));
+        }
     }
     let bus = match (&plan.bus, args.offline) {
         (BusPlan::Embedded(_), _) => "embedded bus",

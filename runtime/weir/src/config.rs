@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use thiserror::Error;
 use weir_pipeline::file::Surroundings;
 use weir_pipeline::plan::Plan;
@@ -33,25 +32,31 @@ impl Config {
     }
 
     pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
-        let plan = Plan::read(&self.path, &self.text, &Process)?;
-        check_urls(&plan).map_err(|error| Unfit(format!("{error:#}")))?;
-        Ok(plan)
+        plan(&self.path, &self.text)
     }
 
-    /// Reads the file again; gives its plan if the text is another one, or if `force` says so. A
-    /// text that failed is not looked at again until it changes.
+    /// Reads the file again; gives its plan if the text is another one than that of the last plan,
+    /// or if `force` says so.
     pub(crate) fn changed(&mut self, force: bool) -> anyhow::Result<Option<Plan>> {
         let text = read(&self.path)?;
         if text == self.text && !force {
             return Ok(None);
         }
+        let plan = plan(&self.path, &text)?;
         self.text = text;
-        self.plan().map(Some)
+        Ok(Some(plan))
     }
 }
 
+fn plan(path: &Path, text: &str) -> anyhow::Result<Plan> {
+    let plan = Plan::read(path, text, &Process)?;
+    check_urls(&plan).map_err(|error| Unfit(format!("{error:#}")))?;
+    Ok(plan)
+}
+
 fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    std::fs::read_to_string(path)
+        .map_err(|error| Unfit(format!("cannot read {}: {error}", path.display())).into())
 }
 
 /// The environment and the files of this process.

@@ -40,13 +40,15 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{exhibit}")?;
     let directory = args.directory.display();
+    let weir = std::env::current_exe()?;
+    let weir = weir.display();
     writeln!(
         out,
         "What each slave got, byte for byte: {directory}/eu.jsonl, us.jsonl, lab.jsonl"
     )?;
     writeln!(
         out,
-        "What ran: {directory}/weir.toml (try: weir run --config {directory}/weir.toml)"
+        "What ran: {directory}/weir.toml (try: {weir} run --config {directory}/weir.toml)"
     )?;
     let took = started.elapsed().saturating_sub(ready);
     writeln!(

@@ -45,6 +45,8 @@ pub(crate) struct Supervisor {
     watcher: Watcher,
     /// A plan that could not be taken over, and may be when a plugin of it changes.
     postponed: Option<Plan>,
+    /// What was last told about a configuration that cannot be read or is wrong.
+    told: Option<String>,
     observers: Arc<Observers>,
 }
 
@@ -56,6 +58,9 @@ struct Running {
 
 /// How a pipeline's task ended.
 type Ended = Result<(task::Id, Result<Stopped, RunError>), JoinError>;
+
+/// Signals to stop that come within this time are one.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long taking bindings away may take: a broker that is away must not hold up a reload.
 const UNBIND: Duration = Duration::from_secs(10);
@@ -84,6 +89,7 @@ impl Supervisor {
             tasks: JoinSet::new(),
             watcher,
             postponed: None,
+            told: None,
             observers,
         };
         if let BusPlan::RabbitMq(_) = supervisor.plan.bus {
@@ -168,7 +174,7 @@ impl Supervisor {
                 .filter(|id| matches!(id, PipelineId::Master(_)) == masters);
             tokio::select! {
                 () = self.stop_pipelines(group) => {}
-                () = signals.stop() => {
+                () = told_again(signals) => {
                     warn!("told again to stop: what is in flight comes again");
                     return;
                 }
@@ -194,7 +200,12 @@ impl Supervisor {
         // A plan that waits for a plugin gets another chance when one comes.
         let waits = self.postponed.is_some() && !new.is_empty();
         match self.config.changed(force || waits) {
-            Ok(None) => self.swap_plugins(&new).await,
+            Ok(None) => {
+                if self.told.is_some() {
+                    info!("the configuration is again what is in service");
+                }
+                self.swap_plugins(&new).await;
+            }
             Ok(Some(plan)) => match self.reload(plan.clone()).await {
                 Ok(()) => {
                     self.postponed = None;
@@ -206,8 +217,16 @@ impl Supervisor {
                     self.swap_plugins(&new).await;
                 }
             },
-            Err(error) => error!("the configuration stays as it was:\n{error:#}"),
+            Err(error) => {
+                let told = format!("{error:#}");
+                if self.told.as_ref() != Some(&told) {
+                    error!("the configuration stays as it was:\n{told}");
+                }
+                self.told = Some(told);
+                return;
+            }
         }
+        self.told = None;
     }
 
     /// Puts new plugins in service, each by itself, so that a broken one holds up no other.
@@ -424,6 +443,15 @@ impl Supervisor {
                 error!("{error:#}");
             }
         }
+    }
+}
+
+/// Waits for another signal to stop. One that comes at once is the same: a terminal and a wrapper
+/// may both send it.
+async fn told_again(signals: &mut Signals) {
+    let first = Instant::now();
+    while first.elapsed() < AT_ONCE {
+        signals.stop().await;
     }
 }
 

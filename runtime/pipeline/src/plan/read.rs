@@ -83,6 +83,20 @@ pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>) -> Option<P
             Some(hint.to_owned()),
         );
     }
+    for master in &masters {
+        let SourcePlan::File(source) = &master.source else {
+            continue;
+        };
+        let same =
+            |slave: &&SlavePlan| matches!(&slave.sink.end, SinkEnd::File(path) if path == source);
+        if let Some(slave) = slaves.iter().find(same) {
+            let message = format!(
+                "slave {} writes to the file that master {} reads",
+                slave.name, master.name
+            );
+            reader.problem(at, message, Some("give it a file of its own".to_owned()));
+        }
+    }
     if masters
         .iter()
         .filter(|master| master.source == SourcePlan::Stdin)

@@ -10,7 +10,7 @@ use weir_pipeline::observe::{Observation, Observer};
 use weir_pipeline::plan::{PipelineId, Plan};
 
 /// The widest that a column of the table gets, in characters.
-const MAX_WIDTH: usize = 46;
+const MAX_WIDTH: usize = 60;
 
 pub(crate) struct Exhibit {
     plan: Plan,
@@ -279,7 +279,11 @@ fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result
     for (nth, line) in table.iter().enumerate() {
         let mut text = String::new();
         for (cell, width) in line.iter().zip(&widths) {
-            let mut cell: String = cell.chars().take(*width).collect();
+            let mut cell = if cell.chars().count() > *width {
+                cell.chars().take(width - 1).chain(['…']).collect()
+            } else {
+                cell.clone()
+            };
             let missing = width - cell.chars().count();
             cell.extend(std::iter::repeat_n(' ', missing));
             text.push_str(&cell);

@@ -233,7 +233,10 @@ impl Sink for LineSink {
     }
 
     async fn confirmed(&mut self) -> Confirmation {
-        if !self.unwritten.is_empty() {
+        if self.confirmations.is_empty() && !self.unwritten.is_empty() {
+            // Who only looks whether there is something goes on and publishes more; who waits has
+            // it all written at once.
+            tokio::task::yield_now().await;
             self.write();
         }
         match self.confirmations.pop_front() {
