@@ -118,6 +118,8 @@ struct Lab<'a> {
     target: &'a Path,
     plugins: &'a Path,
     broker: u32,
+    /// Compiled plugins are kept from run to run: to compile is not to relay.
+    state: tempfile::TempDir,
     connection: Connection,
     channel: Channel,
 }
@@ -131,6 +133,7 @@ impl<'a> Lab<'a> {
             target,
             plugins,
             broker: broker()?,
+            state: tempfile::tempdir()?,
             connection,
             channel,
         })
@@ -315,6 +318,8 @@ source = { type = "amqp", exchange = "bench.in" }
 "#;
         format!(
             r#"
+state = "{}"
+
 [bus]
 url = "{}"
 
@@ -335,6 +340,7 @@ stages = [
 ]
 sink = {{ type = "amqp", exchange = "bench.out", dialect = "geoserver-cloud" }}
 "#,
+            self.state.path().display(),
             self.url,
             path("drop_kinds.wasm"),
             path("remap_workspaces.wasm"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_event::{Dialect, Subscription, SubscriptionError};
+use weir_event::{Action, Dialect, Subscription, SubscriptionError};
 use weir_wasm::{Instances, Limits};
 
 use super::{
@@ -315,19 +315,39 @@ fn subscriptions<'a>(
         let Some(pattern) = reader.string(pattern) else {
             continue;
         };
-        match pattern.value.parse() {
+        let known = |error: SubscriptionError| error.to_string();
+        let parsed = pattern.value.parse().map_err(known);
+        match parsed.and_then(|subscription| matching(subscription, &pattern.value)) {
             Ok(subscription) => subscriptions.push(subscription),
-            Err(error) => {
+            Err(message) => {
                 let hint = "keys are `<workspace or _global>.<kind>.<action>`".to_owned();
-                reader.problem(
-                    pattern.span,
-                    SubscriptionError::to_string(&error),
-                    Some(hint),
-                );
+                reader.problem(pattern.span, message, Some(hint));
             }
         }
     }
     subscriptions
+}
+
+/// The subscription, unless no key of ours can ever match it.
+fn matching(subscription: Subscription, pattern: &str) -> Result<Subscription, String> {
+    let words: Vec<&str> = pattern.split('.').collect();
+    if words.contains(&"#") {
+        return Ok(subscription);
+    }
+    let [_, _, action] = words.as_slice() else {
+        let count = words.len();
+        return Err(format!(
+            "`{pattern}` has {count} words, and a key has three; `#` is any number"
+        ));
+    };
+    if *action == "*" || Action::parse(action).is_some() {
+        return Ok(subscription);
+    }
+    let actions = Action::ALL.map(Action::as_str);
+    Err(format!(
+        "`{action}` is no action; {}",
+        advice(action, &actions)
+    ))
 }
 
 fn source_plan<'a>(
