@@ -130,6 +130,21 @@ fn fifty_swaps_under_load_lose_reorder_and_mix_nothing() {
 }
 
 #[test]
+fn a_wrong_configuration_holds_up_no_swap() {
+    let site = Site::new(CONFIG);
+    site.replace("stamp.wasm", &version(0));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    site.configure(&CONFIG.replace("subscribe", "subscrib"));
+    weir.wait_for_log("the configuration stays as it was");
+    site.replace("stamp.wasm", &version(1));
+    weir.wait_for_log("swapped");
+    weir.feed([event(0).as_str()]);
+    let lines = site.wait_for_lines("all.jsonl", 1);
+    assert_eq!(lines[0]["first"], "STAMP-00000001");
+}
+
+#[test]
 fn a_pinned_plugin_changes_only_with_its_pin() {
     let site = Site::new(CONFIG);
     site.replace("stamp.wasm", &version(0));

@@ -223,6 +223,8 @@ impl Supervisor {
                     error!("the configuration stays as it was:\n{told}");
                 }
                 self.told = Some(told);
+                // A mistake in the file is no reason to leave out a plugin that is right.
+                self.swap_plugins(&new).await;
                 return;
             }
         }
