@@ -71,6 +71,6 @@ pub(crate) fn decode(frame: &str) -> (Event, Document) {
 pub(crate) fn canonical(frame: &str) -> Message {
     let (event, document) = decode(frame);
     Dialect::CloudEvents
-        .encode(&event, &document)
+        .encode(&event, document)
         .expect("a decoded event can be encoded")
 }

@@ -54,6 +54,7 @@ pub enum Decoded {
 pub struct Document(Arc<Origin>);
 
 /// The message, the JSON that is in it, and the event that was read from that.
+#[derive(Clone)]
 struct Origin {
     dialect: Dialect,
     message: Message,
@@ -141,7 +142,9 @@ impl Dialect {
     /// Writes what the event says into the document that it was decoded from, and gives the message
     /// in this dialect. The payload of an event that nobody changed leaves byte for byte as it came
     /// if it came in this dialect.
-    pub fn encode(self, event: &Event, document: &Document) -> Result<Message, EncodeError> {
+    ///
+    /// The last clone of a document is written into where it is, others are copied first.
+    pub fn encode(self, event: &Event, document: Document) -> Result<Message, EncodeError> {
         let origin = &*document.0;
         check_references(event, &origin.event)?;
         let mut message = Message {
@@ -166,7 +169,7 @@ impl Dialect {
                     message.payload = origin.message.payload.clone();
                     cloudevents::mirror(&origin.json, &mut message.headers);
                 } else {
-                    let envelope = cloudevents::write(event, origin)?;
+                    let envelope = cloudevents::write(event, Arc::unwrap_or_clone(document.0))?;
                     message.payload = json::compact(&envelope);
                     cloudevents::mirror(&envelope, &mut message.headers);
                 }
@@ -176,7 +179,7 @@ impl Dialect {
                 message.payload = if unchanged {
                     origin.message.payload.clone()
                 } else {
-                    self.native_payload(event, origin)?
+                    self.native_payload(event, Arc::unwrap_or_clone(document.0))?
                 };
                 if self == Self::GeoServerCloud {
                     // Spring's binder goes by this header, beside the property.
@@ -192,15 +195,11 @@ impl Dialect {
 
     /// The frame of this dialect that the document is or holds, with the event written into it; one
     /// made anew if there is none.
-    fn native_payload(self, event: &Event, origin: &Origin) -> Result<Bytes, EncodeError> {
-        match origin.frame() {
-            Some((dialect, frame)) if dialect == self => {
-                if *event == origin.event {
-                    return Ok(json::compact(frame));
-                }
-                let mut frame = frame.clone();
-                self.write_frame(&mut frame, &origin.event, event)?;
-                Ok(json::compact(&frame))
+    fn native_payload(self, event: &Event, mut origin: Origin) -> Result<Bytes, EncodeError> {
+        match origin.frame_mut() {
+            Some((dialect, frame, was)) if dialect == self => {
+                self.write_frame(frame, was, event)?;
+                Ok(json::compact(frame))
             }
             _ if self == Self::GeoServerCloud => Ok(json::compact(&geoserver_cloud::build(
                 &origin.event,
@@ -251,12 +250,13 @@ impl Dialect {
 }
 
 impl Origin {
-    /// The native frame, which is the document itself or lies in its envelope.
-    fn frame(&self) -> Option<(Dialect, &Value)> {
-        match self.dialect {
-            Dialect::CloudEvents => cloudevents::frame(&self.json),
-            native => Some((native, &self.json)),
-        }
+    /// The native frame, which is the document itself or lies in its envelope; and the event.
+    fn frame_mut(&mut self) -> Option<(Dialect, &mut Value, &Event)> {
+        let (dialect, frame) = match self.dialect {
+            Dialect::CloudEvents => cloudevents::frame_mut(&mut self.json)?,
+            native => (native, &mut self.json),
+        };
+        Some((dialect, frame, &self.event))
     }
 }
 

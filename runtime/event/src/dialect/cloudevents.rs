@@ -52,9 +52,9 @@ pub(super) fn is_structured(message: &Message) -> bool {
 }
 
 /// The frame that an envelope holds.
-pub(super) fn frame(envelope: &Value) -> Option<(Dialect, &Value)> {
-    let data = envelope.get("data")?.as_object()?;
-    Some((dialect_of(data).ok()??, data.get("frame")?))
+pub(super) fn frame_mut(envelope: &mut Value) -> Option<(Dialect, &mut Value)> {
+    let data = envelope.get_mut("data")?.as_object_mut()?;
+    Some((dialect_of(data).ok()??, data.get_mut("frame")?))
 }
 
 /// Mirrors the attributes of an envelope as `ce-` headers, for brokers and tools that look at

@@ -18,11 +18,11 @@ fn relay(frame: &str, index: &mut Index, change: impl Fn(&mut Event)) -> Option<
     };
     index.resolve(&mut event);
     index.learn(&event);
-    let sent = Dialect::CloudEvents.encode(&event, &document).unwrap();
+    let sent = Dialect::CloudEvents.encode(&event, document).unwrap();
     let (mut received, document) = decode(Dialect::CloudEvents, &sent);
     assert_eq!(received, *event, "the bus carries all of {frame}");
     change(&mut received);
-    Some(text(&cloud.encode(&received, &document).unwrap()).to_owned())
+    Some(text(&cloud.encode(&received, document).unwrap()).to_owned())
 }
 
 #[test]
@@ -81,13 +81,13 @@ fn canonical_events_are_as_recorded() {
         {
             index.resolve(&mut event);
             index.learn(&event);
-            let sent = Dialect::CloudEvents.encode(&event, &document).unwrap();
+            let sent = Dialect::CloudEvents.encode(&event, document).unwrap();
             canonical.push(text(&sent).to_owned());
         }
     }
     for (_, notification) in notifications() {
         let (event, document) = decode(Dialect::GeoNode, &message(notification));
-        canonical.push(text(&Dialect::CloudEvents.encode(&event, &document).unwrap()).to_owned());
+        canonical.push(text(&Dialect::CloudEvents.encode(&event, document).unwrap()).to_owned());
     }
     golden("canonical.jsonl", &canonical);
 }
@@ -96,13 +96,13 @@ fn canonical_events_are_as_recorded() {
 fn notifications_cross_the_bus_and_come_back() {
     for (title, notification) in notifications() {
         let (event, document) = decode(Dialect::GeoNode, &message(notification.as_str()));
-        let same = Dialect::GeoNode.encode(&event, &document).unwrap();
+        let same = Dialect::GeoNode.encode(&event, document.clone()).unwrap();
         assert_eq!(text(&same), notification);
 
-        let sent = Dialect::CloudEvents.encode(&event, &document).unwrap();
+        let sent = Dialect::CloudEvents.encode(&event, document).unwrap();
         let (received, document) = decode(Dialect::CloudEvents, &sent);
         assert_eq!(received, event, "{title}");
-        let back = Dialect::GeoNode.encode(&received, &document).unwrap();
+        let back = Dialect::GeoNode.encode(&received, document).unwrap();
         let (again, _) = decode(Dialect::GeoNode, &back);
         assert_eq!(
             again,
@@ -119,7 +119,7 @@ fn notifications_cross_the_bus_and_come_back() {
 fn a_notification_becomes_a_frame_if_that_needs_no_object() {
     for (title, notification) in notifications() {
         let (event, document) = decode(Dialect::GeoNode, &message(notification));
-        let frame = Dialect::GeoServerCloud.encode(&event, &document);
+        let frame = Dialect::GeoServerCloud.encode(&event, document);
         if event.action != Action::Removed {
             let error = frame.unwrap_err().to_string();
             assert!(

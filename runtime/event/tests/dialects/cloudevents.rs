@@ -46,7 +46,7 @@ fn an_envelope_says_all_of_an_event() {
     assert_eq!(event.attribute("sampledrate"), Some("4"));
     assert_eq!(event.body.as_ref().unwrap().data, "hello");
 
-    let sent = CANONICAL.encode(&event, &document).unwrap();
+    let sent = CANONICAL.encode(&event, document).unwrap();
     assert_eq!(text(&sent), envelope().to_string());
     assert_eq!(
         sent.content_type.as_deref(),
@@ -71,7 +71,7 @@ fn only_what_changed_is_written() {
     event.set_attribute("causationid", "6");
     event.sequence = None;
     event.properties[0].value = "file:b".to_owned();
-    let sent = CANONICAL.encode(&event, &document).unwrap();
+    let sent = CANONICAL.encode(&event, document).unwrap();
 
     let mut expected = envelope();
     expected["subject"] = json!("workspaces/topp_eu/layers/states");
@@ -107,7 +107,7 @@ fn type_and_subject_are_enough() {
     assert_eq!(event.subject.to_string(), "tile-layer topp:tasmania roads");
     assert_eq!(event.action, Action::Removed);
     assert_eq!(event.time, "1970-01-01T00:00:00.000Z");
-    let frame = Dialect::GeoServerCloud.encode(&event, &document).unwrap();
+    let frame = Dialect::GeoServerCloud.encode(&event, document).unwrap();
     let (read, _) = decode(Dialect::GeoServerCloud, &frame);
     assert_eq!((read.subject, read.action), (event.subject, event.action));
 }
@@ -133,7 +133,7 @@ fn binary_mode_is_read_and_answered_in_kind() {
     let (mut event, document) = decode(CANONICAL, &message);
     assert_eq!(event.subject.to_string(), "style line");
     assert_eq!(event.attribute("traceparent"), Some("00-1"));
-    let sent = CANONICAL.encode(&event, &document).unwrap();
+    let sent = CANONICAL.encode(&event, document.clone()).unwrap();
     assert_eq!(
         (&sent.payload, &sent.headers),
         (&message.payload, &message.headers)
@@ -141,7 +141,7 @@ fn binary_mode_is_read_and_answered_in_kind() {
     assert_eq!(sent.content_type, message.content_type);
 
     event.subject.name = Some("dash".to_owned());
-    let sent = CANONICAL.encode(&event, &document).unwrap();
+    let sent = CANONICAL.encode(&event, document).unwrap();
     assert_eq!(
         sent.content_type.as_deref(),
         Some("application/cloudevents+json")
@@ -199,7 +199,7 @@ fn a_body_of_any_type_is_carried() {
         let body = event.body.as_mut().unwrap();
         content_type.clone_into(&mut body.content_type);
         body.data = data.into();
-        let sent = CANONICAL.encode(&event, &document).unwrap();
+        let sent = CANONICAL.encode(&event, document.clone()).unwrap();
         assert_eq!(decode(CANONICAL, &sent).0, event);
     }
 }
@@ -208,7 +208,7 @@ fn a_body_of_any_type_is_carried() {
 fn an_attribute_cannot_take_the_place_of_another() {
     let (mut event, document) = decode(CANONICAL, &message(envelope().to_string()));
     event.set_attribute("data", "x");
-    let error = CANONICAL.encode(&event, &document).unwrap_err().to_string();
+    let error = CANONICAL.encode(&event, document).unwrap_err().to_string();
     assert!(
         error.contains("`data` cannot be the name of an extension attribute"),
         "{error}"

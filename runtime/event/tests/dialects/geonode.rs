@@ -66,7 +66,7 @@ fn who_and_when_are_read() {
 fn changed(title: &str, change: impl Fn(&mut Event)) -> Value {
     let (mut event, document) = decode(GEONODE, &message(notification(title)));
     change(&mut event);
-    serde_json::from_str(text(&GEONODE.encode(&event, &document).unwrap())).unwrap()
+    serde_json::from_str(text(&GEONODE.encode(&event, document).unwrap())).unwrap()
 }
 
 #[test]

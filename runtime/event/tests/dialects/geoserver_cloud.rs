@@ -55,7 +55,7 @@ fn every_frame_says_what_happened_to_what() {
 fn numbers_keep_their_digits() {
     let frame = r#"{"type":"X","id":"1","n":[0.10,1E5,12345678901234567890.5,-0.0]}"#;
     let (event, document) = decode(CLOUD, &message(frame));
-    let sent = Dialect::CloudEvents.encode(&event, &document).unwrap();
+    let sent = Dialect::CloudEvents.encode(&event, document).unwrap();
     assert!(
         text(&sent).contains("[0.10,1e+5,12345678901234567890.5,-0.0]"),
         "{}",
@@ -128,7 +128,7 @@ fn changed(index: usize, change: impl Fn(&mut Event)) -> Result<Value, EncodeErr
     let fixture = fixture("geoserver-cloud-every-frame.jsonl");
     let (mut event, document) = decode(CLOUD, &message(fixture.lines().nth(index).unwrap()));
     change(&mut event);
-    let frame: Value = serde_json::from_str(text(&CLOUD.encode(&event, &document)?)).unwrap();
+    let frame: Value = serde_json::from_str(text(&CLOUD.encode(&event, document)?)).unwrap();
     let (_, fields) = frame["event"].as_object().unwrap().iter().next().unwrap();
     Ok(fields.clone())
 }
@@ -311,7 +311,7 @@ fn spring_is_told_the_content_type() {
                 .unwrap(),
         ),
     );
-    let sent = CLOUD.encode(&event, &document).unwrap();
+    let sent = CLOUD.encode(&event, document).unwrap();
     assert_eq!(sent.content_type.as_deref(), Some("application/json"));
     assert_eq!(
         sent.headers["contentType"],
@@ -377,7 +377,7 @@ fn what_fits_into_a_frame_fits_onto_the_bus() {
         "]".repeat(119)
     );
     let (event, document) = decode(CLOUD, &message(deep));
-    let sent = Dialect::CloudEvents.encode(&event, &document).unwrap();
+    let sent = Dialect::CloudEvents.encode(&event, document).unwrap();
     assert_eq!(decode(Dialect::CloudEvents, &sent).0, event);
 }
 
@@ -405,7 +405,7 @@ fn a_whole_object_of_any_origin_becomes_a_frame() {
     let (mut event, document) = decode(Dialect::CloudEvents, &message(envelope.to_string()));
     event.subject.name = Some("dash".to_owned());
     event.references[0].target.id = Some("w2".to_owned());
-    let frame = CLOUD.encode(&event, &document).unwrap();
+    let frame = CLOUD.encode(&event, document).unwrap();
     let (read, _) = decode(CLOUD, &frame);
     assert_eq!(read.subject, event.subject);
     let data = br#"{"@type":"StyleInfo","id":"StyleInfoImpl-1","name":"dash","workspace":"w2"}"#;

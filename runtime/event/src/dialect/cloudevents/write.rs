@@ -12,12 +12,15 @@ use crate::event::{Body, Event, Object, Property};
 
 /// The envelope of an event: the one that it came in, where that says something else than the
 /// event; a new one around the frame that it came in otherwise.
-pub(in crate::dialect) fn write(event: &Event, origin: &Origin) -> Result<Value, EncodeError> {
-    let was = &origin.event;
-    let known = (origin.dialect == DIALECT).then_some(was);
-    let mut envelope = match &origin.json {
-        Value::Object(envelope) if known.is_some() => envelope.clone(),
-        _ => Map::new(),
+pub(in crate::dialect) fn write(event: &Event, mut origin: Origin) -> Result<Value, EncodeError> {
+    let frame_dialect = origin.frame_mut().map(|(dialect, ..)| dialect);
+    let Origin {
+        json, event: was, ..
+    } = origin;
+    let known = (origin.dialect == DIALECT).then_some(&was);
+    let (mut envelope, loose_frame) = match json {
+        Value::Object(envelope) if known.is_some() => (envelope, None),
+        frame => (Map::new(), Some(frame)),
     };
     if known.is_none() {
         json::set_text(&mut envelope, "specversion", Some("1.0"));
@@ -42,17 +45,17 @@ pub(in crate::dialect) fn write(event: &Event, origin: &Origin) -> Result<Value,
     write_object(&mut data, said.map(|was| &was.subject), &event.subject);
     write_previous(&mut data, event);
     write_references(&mut data, said, event);
-    if let Some((dialect, frame)) = origin.frame() {
-        if known.is_none() {
+    if let Some(dialect) = frame_dialect {
+        if let Some(frame) = loose_frame {
             json::set_text(&mut data, "dialect", Some(dialect.as_str()));
-            data.insert("frame".to_owned(), frame.clone());
+            data.insert("frame".to_owned(), frame);
         }
         if let Some(frame) = data.get_mut("frame") {
-            dialect.write_frame(frame, was, event)?;
+            dialect.write_frame(frame, &was, event)?;
         }
     } else {
-        write_properties(&mut data, was, event);
-        write_body(&mut data, was, event)?;
+        write_properties(&mut data, &was, event);
+        write_body(&mut data, &was, event)?;
     }
     envelope.insert("data".to_owned(), Value::Object(data));
     Ok(Value::Object(envelope))
