@@ -257,11 +257,13 @@ impl Broker {
             return None;
         };
         let vhost = format!("e2e-{:016x}", rand::random::<u64>());
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let server = rest.split('/').next().unwrap();
+        let user = server.split([':', '@']).next().unwrap();
         Self::ctl(&["add_vhost", &vhost]);
-        Self::ctl(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]);
-        let (server, _) = url.rsplit_once('/').unwrap();
+        Self::ctl(&["set_permissions", "-p", &vhost, user, ".*", ".*", ".*"]);
         Some(Self {
-            url: format!("{server}/{vhost}"),
+            url: format!("{scheme}://{server}/{vhost}"),
             vhost,
         })
     }

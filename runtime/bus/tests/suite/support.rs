@@ -13,7 +13,7 @@ use weir_event::{Message, Subscription};
 /// How long anything may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Names the broker that the tests may use as they like: one that `tests/rabbitmq` started.
+/// Names the broker that the tests may use as they like: `tests/rabbitmq ctl` reaches it, too.
 const URL: &str = "WEIR_TEST_AMQP_URL";
 
 /// How many virtual hosts are made at once: a call of `rabbitmqctl` takes long, and each test needs
@@ -78,6 +78,9 @@ fn make_vhosts() -> Option<(String, String)> {
         );
         return None;
     };
+    let (scheme, rest) = url.split_once("://").expect("this is a URL");
+    let server = rest.split('/').next().unwrap_or(rest);
+    let user = server.split([':', '@']).next().unwrap_or("guest");
     let prefix = format!("test-{}", std::process::id());
     let expression = format!(
         // First those go whose process has gone.
@@ -87,16 +90,13 @@ fn make_vhosts() -> Option<(String, String)> {
          [begin New = list_to_binary(\"{prefix}-\" ++ integer_to_list(N)), \
          rabbit_vhost:add(New, <<\"test\">>), \
          rabbit_auth_backend_internal:set_permissions(\
-         <<\"guest\">>, New, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) end \
+         <<\"{user}\">>, New, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) end \
          || N <- lists:seq(0, {})].",
         VHOSTS - 1
     );
     let made = rabbitmqctl(&["eval", &expression]);
     assert!(made.status.success(), "{made:?}");
-    let (url, _) = url
-        .rsplit_once('/')
-        .expect("the URL ends with a virtual host");
-    Some((url.to_owned(), prefix))
+    Some((format!("{scheme}://{server}"), prefix))
 }
 
 pub(crate) fn rabbitmqctl(arguments: &[&str]) -> Output {
