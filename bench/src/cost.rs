@@ -66,7 +66,7 @@ pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Resu
             ("router route-by-workspace", "route_by_workspace", ROUTE),
         ] {
             let path = plugins.join(format!("{file}.wasm"));
-            let plugin = host.read(&path).context("run `make plugins` first")?;
+            let plugin = host.read(file, &path).context("run `make plugins` first")?;
             let native = native(name, &event)?;
             let mut figures = vec![native.0];
             for instances in [

@@ -30,18 +30,27 @@ fn main() -> anyhow::Result<()> {
     {
         return runtime.block_on(relay::bare(url, queue, exchange));
     }
+    // Without arguments everything; with some, those parts alone: `cost`, `start`, `relay`.
+    let wanted = |part: &str| args.len() == 1 || args[1..].iter().any(|arg| arg == part);
     let target = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target")
         .canonicalize()?;
     let plugins = target.join("wasm32-wasip2/plugin");
     let mut report = Report::default();
     runtime.block_on(async {
-        cost::measure(&plugins, &mut report)
-            .await
-            .context("the cost of plugins")?;
-        start::measure(&target, &plugins, &mut report)
-            .await
-            .context("the start")?;
+        if wanted("cost") {
+            cost::measure(&plugins, &mut report)
+                .await
+                .context("the cost of plugins")?;
+        }
+        if wanted("start") {
+            start::measure(&target, &plugins, &mut report)
+                .await
+                .context("the start")?;
+        }
+        if !wanted("relay") {
+            return anyhow::Ok(());
+        }
         if let Ok(url) = std::env::var("WEIR_TEST_AMQP_URL") {
             relay::measure(&url, &target, &plugins, &mut report)
                 .await

@@ -62,7 +62,10 @@ fn every_plugin_and_its_settings_are_tried() {
     let output = site.call(&["check"]);
     assert_eq!(code(&output), 3);
     let told = text(&output.stderr);
-    assert!(told.contains("one/drop-kinds"), "{told}");
+    assert!(
+        told.contains("weir.toml:9:45: stage `one/drop-kinds`: plugin `drop-kinds`"),
+        "{told}"
+    );
     assert!(
         told.contains("unknown field `kind`"),
         "the plugin's own words: {told}"
@@ -75,6 +78,14 @@ fn every_plugin_and_its_settings_are_tried() {
     let site = Site::new(&GOOD.replace("GUEST(drop-kinds)", "missing.wasm"));
     let told = text(&site.call(&["check"]).stderr);
     assert!(told.contains("missing.wasm"), "{told}");
+    let report: Value = serde_json::from_slice(&site.call(&["check", "--json"]).stdout).unwrap();
+    let lines: Vec<&Value> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| &problem["line"])
+        .collect();
+    assert_eq!(lines, [4, 9], "the plugin, and the stage that needs it");
 }
 
 #[test]

@@ -131,7 +131,7 @@ sink = {{ type = "file", path = "lab.jsonl" }}
     let (status, log) = weir.stop();
     assert!(status.success(), "{log}");
     assert!(
-        log.contains("18 events in, 17 out, 2 dropped, 0 dead letters"),
+        log.contains("19 messages in, 17 out, 2 dropped, 0 dead letters"),
         "{log}"
     );
 

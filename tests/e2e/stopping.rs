@@ -47,7 +47,7 @@ fn sigterm_finishes_what_is_in_flight_and_says_what_was_done() {
     let (status, log) = weir.stop();
     assert!(status.success(), "{log}");
     assert!(
-        log.contains("stopping") && log.contains("slave one") && log.contains("events in"),
+        log.contains("stopping") && log.contains("slave one") && log.contains("messages in"),
         "{log}"
     );
 }

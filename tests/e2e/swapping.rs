@@ -144,6 +144,23 @@ fn a_wrong_configuration_holds_up_no_swap() {
     assert_eq!(lines[0]["first"], "STAMP-00000001");
 }
 
+/// Weir goes on without the file, and would not start again: people should know.
+#[test]
+fn a_plugin_whose_file_is_gone_is_told_once_and_goes_on() {
+    let site = Site::new(CONFIG);
+    site.replace("stamp.wasm", &version(0));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    fs::remove_file(site.path("stamp.wasm")).unwrap();
+    weir.wait_for_log("stamp.wasm is gone");
+    weir.feed([event(0).as_str()]);
+    site.wait_for_lines("all.jsonl", 1);
+    site.replace("stamp.wasm", &version(0));
+    weir.wait_for_log("the file is in service");
+    let (_, log) = weir.stop();
+    assert_eq!(log.matches("is gone").count(), 1, "{log}");
+}
+
 #[test]
 fn a_pinned_plugin_changes_only_with_its_pin() {
     let site = Site::new(CONFIG);

@@ -6,16 +6,24 @@ use thiserror::Error;
 use weir_wasm::{Digest, Host, LoadError, Plugin, Router, Stage, StageError, World};
 
 use crate::chain::{Chain, Side, Work};
+use crate::file::{Place, Problem};
 use crate::plan::{PipelineId, Plan, PluginPlan, StagePlan};
 
-/// Why a part of a plan cannot be put to work.
+/// A part of a plan that cannot be put to work.
 #[derive(Debug, Error)]
-pub enum AssemblyError {
+#[error("{cause}")]
+pub struct AssemblyError {
+    pub place: Place,
+    pub cause: Box<Cause>,
+}
+
+/// Why it cannot.
+#[derive(Debug, Error)]
+pub enum Cause {
     #[error("plugin `{name}`: {error}")]
     Plugin { name: String, error: LoadError },
     #[error(
-        "plugin `{name}`: the file has the SHA-256 {found}, and the configuration pins {pinned}; \
-         if the change is wanted, change `sha256`"
+        "plugin `{name}`: the file has the SHA-256 {found}, and the configuration pins {pinned}"
     )]
     Pinned {
         name: String,
@@ -33,6 +41,29 @@ pub enum AssemblyError {
     },
     #[error("stage `{stage}` needs plugin `{plugin}`, which could not be read")]
     NoPlugin { stage: String, plugin: String },
+}
+
+impl Cause {
+    fn at(self, place: &Place) -> AssemblyError {
+        AssemblyError {
+            place: place.clone(),
+            cause: Box::new(self),
+        }
+    }
+}
+
+impl From<AssemblyError> for Problem {
+    fn from(error: AssemblyError) -> Self {
+        let hint = match *error.cause {
+            Cause::Pinned { .. } => Some("if the change is wanted, change `sha256`".to_owned()),
+            _ => None,
+        };
+        Self {
+            message: error.to_string(),
+            place: error.place,
+            hint,
+        }
+    }
 }
 
 /// The plugins of a plan, by name, each with the plan that it was read for.
@@ -55,20 +86,18 @@ impl Plugins {
     /// Reads one plugin, in place of the one of its name. After an error the old one is still there.
     pub fn replace(&mut self, host: &Host, plan: &PluginPlan) -> Result<(), AssemblyError> {
         let name = plan.name.clone();
-        let plugin = host
-            .read(&plan.path)
-            .map_err(|error| AssemblyError::Plugin {
-                name: name.clone(),
-                error,
-            })?;
+        let plugin = match host.read(&name, &plan.path) {
+            Ok(plugin) => plugin,
+            Err(error) => return Err(Cause::Plugin { name, error }.at(&plan.place)),
+        };
         match &plan.sha256 {
             Some(pinned) if *pinned != plugin.digest().to_string() => {
-                let found = plugin.digest();
-                return Err(AssemblyError::Pinned {
+                let cause = Cause::Pinned {
                     name,
-                    found,
+                    found: plugin.digest(),
                     pinned: pinned.clone(),
-                });
+                };
+                return Err(cause.at(&plan.place));
             }
             _ => {}
         }
@@ -93,24 +122,28 @@ impl Plugins {
         )) = self.0.get(&plan.plugin)
         else {
             let (stage, plugin) = (plan.name.clone(), plan.plugin.clone());
-            return Err(AssemblyError::NoPlugin { stage, plugin });
+            return Err(Cause::NoPlugin { stage, plugin }.at(&plan.place));
         };
         let settings = plan.settings.reveal();
-        Ok(plugin
+        plugin
             .stage(&plan.name, settings, limits.clone(), *instances)
-            .await?)
+            .await
+            .map_err(|error| Cause::from(error).at(&plan.place))
     }
 
     /// An error if the plugin of a stage is not of a world that belongs there. Known without its
     /// settings, which say nothing in the wrong place.
     fn place(&self, plan: &StagePlan, is_route: bool) -> Result<(), AssemblyError> {
         match self.find(&plan.plugin).map(|(_, plugin)| plugin.world()) {
-            Some(world) if (world == World::Router) != is_route => Err(AssemblyError::Misplaced {
-                stage: plan.name.clone(),
-                plugin: plan.plugin.clone(),
-                found: world.as_str(),
-                place: if is_route { "`stages`" } else { "`route`" },
-            }),
+            Some(world) if (world == World::Router) != is_route => {
+                let cause = Cause::Misplaced {
+                    stage: plan.name.clone(),
+                    plugin: plan.plugin.clone(),
+                    found: world.as_str(),
+                    place: if is_route { "`stages`" } else { "`route`" },
+                };
+                Err(cause.at(&plan.place))
+            }
             _ => Ok(()),
         }
     }

@@ -107,9 +107,10 @@ impl Chain {
         let (event, document) = self.decode(message, redelivered, names, observer)?;
         let events = self.run_stages(event, observer).await?;
         let mut outcomes = Vec::with_capacity(events.len());
-        for event in events {
+        let documents = std::iter::repeat_n(document, events.len());
+        for (event, document) in events.into_iter().zip(documents) {
             let slaves = self.route(&event, observer).await?;
-            outcomes.push(self.encode(event, &document, slaves)?);
+            outcomes.push(self.encode(event, document, slaves)?);
         }
         Ok(outcomes)
     }
@@ -223,7 +224,7 @@ impl Chain {
     fn encode(
         &self,
         mut event: Event,
-        document: &Document,
+        document: Document,
         slaves: Option<String>,
     ) -> Result<Message, Stop> {
         let dialect = match &self.side {
@@ -259,7 +260,14 @@ async fn run_stage(
 ) -> Result<(), Stop> {
     match stage {
         Work::Filter(filter) => match filter.filter(&event).await? {
-            Judgement::Keep => next.push(event),
+            Judgement::Keep => {
+                let stage = filter.name();
+                observer.observe(&Observation::Kept {
+                    stage,
+                    event: &event,
+                });
+                next.push(event);
+            }
             Judgement::Drop(reason) => observer.observe(&Observation::Dropped {
                 event: Some(&event),
                 by: filter.name(),

@@ -14,18 +14,40 @@ pub(crate) use toml_span::Span;
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Counted from 1; the column in characters.
-    pub line: usize,
-    pub column: usize,
+    pub place: Place,
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+/// Where something stands in the file. What was read there keeps its place, for what turns out to be
+/// wrong with it later.
+#[derive(Clone)]
+pub struct Place {
+    /// Counted from 1; the column in characters.
+    pub line: usize,
+    pub column: usize,
     /// The line of the file, and how many of its characters from `column` on are meant.
     excerpt: (String, usize),
 }
 
-impl Problem {
-    fn new(text: &str, span: Span, message: String, hint: Option<String>) -> Self {
+/// Places make no difference: who adds a comment to a file has not changed what stands below it.
+impl PartialEq for Place {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+impl Place {
+    fn new(text: &str, span: Span) -> Self {
         let start = floor(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
@@ -33,8 +55,6 @@ impl Problem {
         Self {
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            message,
-            hint,
             excerpt: (
                 masked(text[line_start..line_end].trim_end()),
                 text[start..end].chars().count().max(1),
@@ -82,11 +102,19 @@ fn floor(text: &str, at: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// Everything that is wrong with one file. Shown, it is what people read on a terminal.
+/// Everything that is wrong with one file, from its top to its end. Shown, it is what people read on
+/// a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     pub path: PathBuf,
     pub problems: Vec<Problem>,
+}
+
+impl Problems {
+    pub fn new(path: PathBuf, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+        Self { path, problems }
+    }
 }
 
 impl fmt::Display for Problems {
@@ -96,12 +124,15 @@ impl fmt::Display for Problems {
                 writeln!(f)?;
             }
             let Problem {
-                line,
-                column,
+                place,
                 message,
                 hint,
-                excerpt: (excerpt, width),
             } = problem;
+            let Place {
+                line,
+                column,
+                excerpt: (excerpt, width),
+            } = place;
             let gutter = line.to_string().len();
             writeln!(f, "{}:{line}:{column}: {message}", self.path.display())?;
             if !excerpt.is_empty() {
@@ -152,8 +183,25 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {
-        self.problems
-            .push(Problem::new(self.text, span, message.into(), hint));
+        let place = self.place(span);
+        self.problem_at(&place, message, hint);
+    }
+
+    pub(crate) fn problem_at(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.problems.push(Problem {
+            place: place.clone(),
+            message: message.into(),
+            hint,
+        });
+    }
+
+    pub(crate) fn place(&self, span: Span) -> Place {
+        Place::new(self.text, span)
     }
 
     /// `at` is where the table is spoken of when something is missing in it.

@@ -113,6 +113,18 @@ pub enum Notice {
     Paused { reason: String },
 }
 
+/// Deliveries that can be accepted, and what became of them for good.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settled<D> {
+    /// The last of them.
+    pub last: D,
+    pub deliveries: usize,
+    /// Outcomes that the sink has.
+    pub outcomes: usize,
+    /// Dead letters that the bus has.
+    pub dead: usize,
+}
+
 /// Deliveries of type `D` with outcomes of type `M`.
 #[derive(Debug)]
 pub struct Line<D, M> {
@@ -363,15 +375,27 @@ impl<D, M> Line<D, M> {
         }
     }
 
-    /// Takes the deliveries that can be accepted off the line and gives the last of them.
-    pub fn accept(&mut self) -> Option<D> {
-        let mut last = None;
-        while self.turns.front().is_some_and(|turn| turn.state.is_done()) {
-            last = self.turns.pop_front().map(|turn| turn.delivery);
-            self.first += 1;
+    /// Takes the deliveries that can be accepted off the line.
+    pub fn accept(&mut self) -> Option<Settled<D>> {
+        let done = |turn: &&Turn<D, M>| turn.state.is_done();
+        let deliveries = self.turns.iter().take_while(done).count();
+        let (mut outcomes, mut dead, mut last) = (0, 0, None);
+        for turn in self.turns.drain(..deliveries) {
+            match turn.state {
+                State::Outgoing { outcomes: sent, .. } => outcomes += sent.len(),
+                State::Dead { .. } => dead += 1,
+                State::New => {}
+            }
+            last = Some(turn.delivery);
         }
+        self.first += deliveries as u64;
         self.cursor = self.cursor.max(self.first);
-        last
+        Some(Settled {
+            last: last?,
+            deliveries,
+            outcomes,
+            dead,
+        })
     }
 
     /// The source starts again: every delivery on the line is void and will come again.
@@ -475,6 +499,10 @@ mod tests {
         Line::new(policy, 1)
     }
 
+    fn accepted(line: &mut Line<u64, String>) -> Option<u64> {
+        line.accept().map(|settled| settled.last)
+    }
+
     fn outcome(text: &str) -> Processed<String> {
         Processed::Outcomes(vec![text.to_owned()])
     }
@@ -495,9 +523,9 @@ mod tests {
             send(&mut line, number);
         }
         line.confirmed(NOW, 101, Ok(()));
-        assert_eq!(line.accept(), None, "0 is not confirmed");
+        assert_eq!(accepted(&mut line), None, "0 is not confirmed");
         line.confirmed(NOW, 100, Ok(()));
-        assert_eq!(line.accept(), Some(1));
+        assert_eq!(accepted(&mut line), Some(1));
         assert_eq!(line.len(), 1);
     }
 
@@ -508,9 +536,9 @@ mod tests {
         line.received(1);
         assert_eq!(line.next(NOW), Step::Process(&1));
         line.processed(NOW, Processed::Outcomes(Vec::new()));
-        assert_eq!(line.accept(), None);
+        assert_eq!(accepted(&mut line), None);
         line.confirmed(NOW, 100, Ok(()));
-        assert_eq!(line.accept(), Some(1));
+        assert_eq!(accepted(&mut line), Some(1));
     }
 
     #[test]
@@ -536,13 +564,13 @@ mod tests {
             line.sent(ticket);
         }
         assert_eq!(
-            line.accept(),
+            accepted(&mut line),
             Some(0),
             "what was before the failure is not sent again"
         );
         line.confirmed(pause, 201, Ok(()));
         line.confirmed(pause, 202, Ok(()));
-        assert_eq!(line.accept(), Some(2));
+        assert_eq!(accepted(&mut line), Some(2));
     }
 
     #[test]
@@ -573,9 +601,13 @@ mod tests {
             }
         );
         line.buried(1);
-        assert_eq!(line.accept(), None, "the dead letter is not confirmed");
+        assert_eq!(
+            accepted(&mut line),
+            None,
+            "the dead letter is not confirmed"
+        );
         line.bury_confirmed(now, 1, Ok(()));
-        assert_eq!(line.accept(), Some(7));
+        assert_eq!(accepted(&mut line), Some(7));
     }
 
     #[test]
@@ -685,7 +717,7 @@ mod tests {
         assert_eq!(line.confirmed(NOW, 100, Ok(())), None);
         send(&mut line, 0);
         line.confirmed(NOW, 100, Ok(()));
-        assert_eq!(line.accept(), Some(0));
+        assert_eq!(accepted(&mut line), Some(0));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use weir_event::{Event, Message};
 pub enum Observation<'a> {
     /// A delivery was decoded.
     Decoded { event: &'a Event, redelivered: bool },
+    /// A filter lets an event go on.
+    Kept { stage: &'a str, event: &'a Event },
     /// A stage turned an event into others: one that is equal means that it had nothing to do.
     Transformed {
         stage: &'a str,
@@ -27,10 +29,14 @@ pub enum Observation<'a> {
         event: &'a Event,
         slaves: &'a [String],
     },
-    /// An outcome was handed to the sink.
+    /// An outcome was handed to the sink; said again if the sink did not take it at first.
     Sent { message: &'a Message },
-    /// A delivery and all before it were accepted.
-    Accepted { deliveries: usize },
+    /// Deliveries were accepted: the sink has all their outcomes, and the bus their dead letters.
+    Accepted {
+        deliveries: usize,
+        outcomes: usize,
+        dead: usize,
+    },
     /// A delivery goes to the dead letters; said again if the bus did not take it at first.
     Rejected {
         message: &'a Message,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_event::{Dialect, Subscription};
 use weir_wasm::{Instances, Limits};
 
-use crate::file::{Problems, Reader, Surroundings};
+use crate::file::{Place, Problem, Problems, Reader, Surroundings};
 use crate::line::Policy;
 
 /// The JSON schema of `weir.toml`, for editors.
@@ -19,9 +19,13 @@ pub const SCHEMA: &str = include_str!("plan/weir.schema.json");
 /// What Weir is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// The file that says all this.
+    pub path: PathBuf,
     /// The directory for what Weir keeps: the embedded bus, names of objects, compiled plugins.
     pub state: PathBuf,
     pub bus: BusPlan,
+    /// Of the broker's URL; of the beginning where there is none.
+    pub bus_place: Place,
     pub limits: ProcessLimits,
     pub plugins: Vec<PluginPlan>,
     pub masters: Vec<MasterPlan>,
@@ -51,6 +55,7 @@ pub struct PluginPlan {
     pub sha256: Option<String>,
     pub limits: Limits,
     pub instances: Instances,
+    pub place: Place,
 }
 
 /// A place in a pipeline that a plugin fills.
@@ -62,6 +67,7 @@ pub struct StagePlan {
     pub plugin: String,
     /// The `config` table as JSON; it may hold secrets.
     pub settings: Secret,
+    pub place: Place,
 }
 
 /// A pipeline from a foreign source onto the bus.
@@ -70,6 +76,7 @@ pub struct MasterPlan {
     pub name: String,
     pub dialect: Dialect,
     pub source: SourcePlan,
+    pub source_place: Place,
     pub stages: Vec<StagePlan>,
     pub route: Option<StagePlan>,
     pub policy: Policy,
@@ -100,6 +107,7 @@ pub enum SourcePlan {
 pub struct SinkPlan {
     pub dialect: Dialect,
     pub end: SinkEnd,
+    pub place: Place,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -220,17 +228,24 @@ impl Plan {
             surroundings,
             problems: Vec::new(),
         };
-        let plan = reader.root().and_then(|root| read::plan(&mut reader, root));
-        let mut problems = reader.problems;
+        let plan = reader
+            .root()
+            .and_then(|root| read::plan(&mut reader, root, path));
         match plan {
-            Some(plan) if problems.is_empty() => Ok(plan),
-            _ => {
-                problems.sort_by_key(|problem| (problem.line, problem.column));
-                Err(Problems {
-                    path: path.to_owned(),
-                    problems,
-                })
-            }
+            Some(plan) if reader.problems.is_empty() => Ok(plan),
+            _ => Err(Problems::new(path.to_owned(), reader.problems)),
         }
+    }
+
+    /// An error if there are problems with what the file names.
+    pub fn fit(
+        &self,
+        problems: impl IntoIterator<Item = impl Into<Problem>>,
+    ) -> Result<(), Problems> {
+        let problems: Vec<Problem> = problems.into_iter().map(Into::into).collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Problems::new(self.path.clone(), problems))
     }
 }

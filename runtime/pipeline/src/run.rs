@@ -12,7 +12,7 @@ use weir_event::{HeaderValue, Message};
 
 use crate::chain::Chain;
 use crate::ends::{Confirmation, Delivery, EndError, Received, Sink, Source};
-use crate::line::{Line, Notice, Policy, Reason, Step};
+use crate::line::{Line, Notice, Policy, Reason, Settled, Step};
 use crate::names::Names;
 use crate::observe::{Observation, Observer};
 
@@ -234,14 +234,22 @@ impl Engine {
     /// Accepts what can be accepted: what was learned from it is on disk first.
     async fn accept(&mut self) -> Result<(), RunError> {
         self.taken = 0;
-        let before = self.line.len();
-        let Some(last) = self.line.accept() else {
+        let Some(Settled {
+            last,
+            deliveries,
+            outcomes,
+            dead,
+        }) = self.line.accept()
+        else {
             return Ok(());
         };
         self.names.keep()?;
         self.source.accept_through(last.tag).await?;
-        let deliveries = before - self.line.len();
-        self.observer.observe(&Observation::Accepted { deliveries });
+        self.observer.observe(&Observation::Accepted {
+            deliveries,
+            outcomes,
+            dead,
+        });
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use weir_pipeline::ends::SinkFailure;
-use weir_pipeline::line::{Line, OnFailure, Policy, Processed, Reason, Step};
+use weir_pipeline::line::{Line, OnFailure, Policy, Processed, Reason, Settled, Step};
 
 /// What an event is made to do, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +131,11 @@ impl World {
                 self.hear(&mut line);
             }
             if self.random.random_bool(0.3)
-                && let Some(last) = line.accept()
+                && let Some(Settled {
+                    last, deliveries, ..
+                }) = line.accept()
             {
+                assert_eq!(deliveries as u64, last + 1 - self.accepted);
                 self.check_accepted(last);
                 self.accepted = last + 1;
             }

@@ -6,6 +6,7 @@
 //! time it does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task;
@@ -62,7 +63,7 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Ob
 
     let occasion = Occasion::configure(bench.plugin.digest(), settings);
     let fuel = fuel(&bench.limits);
-    let deadline = bench.limits.deadline.saturating_mul(MORE_TIME);
+    let deadline = deadline(&bench.limits);
     let mut store = bench.store(Arc::new(occasion), fuel);
     let started = async {
         let (instance, guest) = template
@@ -102,6 +103,11 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Ob
 /// The fuel that an instance has until it is ready for events.
 pub(crate) fn fuel(limits: &Limits) -> u64 {
     limits.fuel.saturating_mul(MORE_FUEL)
+}
+
+/// The time that it may take until then.
+pub(crate) fn deadline(limits: &Limits) -> Duration {
+    limits.deadline.saturating_mul(MORE_TIME)
 }
 
 /// Gives an instance its settings.

@@ -103,11 +103,6 @@ impl Fault {
         self.at.digest
     }
 
-    /// True if the plugin itself chose to fail the event; false if it did something wrong.
-    pub fn is_decision(&self) -> bool {
-        matches!(self.cause, Cause::Retry(_) | Cause::Reject(_))
-    }
-
     /// True if the same event may fare better another time. Everything but the plugin's own wish, a
     /// lack of time and a lack of room comes out the same each time.
     pub fn is_worth_a_retry(&self) -> bool {

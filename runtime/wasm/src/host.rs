@@ -88,13 +88,10 @@ impl Host {
     }
 
     /// Reads a component and checks that it is a plugin that this Weir runs. Does not compile yet.
-    pub fn read(&self, path: &Path) -> Result<Plugin, LoadError> {
-        Plugin::read(self, path)
-    }
-
-    /// As [`Host::read`], for a component that is in memory already. `path` is only its name.
-    pub fn read_bytes(&self, path: &Path, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        Plugin::from_bytes(self, path, bytes)
+    ///
+    /// `name` is what the plugin is called in logs and faults.
+    pub fn read(&self, name: &str, path: &Path) -> Result<Plugin, LoadError> {
+        Plugin::read(self, name, path)
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -132,7 +132,7 @@ struct Inner {
 }
 
 impl Plugin {
-    pub(crate) fn read(host: &Host, path: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn read(host: &Host, name: &str, path: &Path) -> Result<Self, LoadError> {
         let read = || {
             let mut bytes = Vec::new();
             // One byte more than allowed, so that what is too large shows.
@@ -141,7 +141,7 @@ impl Plugin {
             Ok(bytes)
         };
         match read() {
-            Ok(bytes) => Self::from_bytes(host, path, bytes),
+            Ok(bytes) => Self::from_bytes(host, name, path, bytes),
             Err(source) => Err(LoadError::Unreadable {
                 path: path.to_owned(),
                 source,
@@ -149,16 +149,14 @@ impl Plugin {
         }
     }
 
-    pub(crate) fn from_bytes(host: &Host, path: &Path, bytes: Vec<u8>) -> Result<Self, LoadError> {
+    fn from_bytes(host: &Host, name: &str, path: &Path, bytes: Vec<u8>) -> Result<Self, LoadError> {
         let inspection = inspect(&bytes);
         match (inspection.world, inspection.version) {
             (Some(world), Some(version)) if inspection.problems.is_empty() => {
                 Ok(Self(Arc::new(Inner {
                     host: host.clone(),
                     path: path.to_owned(),
-                    name: path
-                        .file_stem()
-                        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+                    name: name.to_owned(),
                     bytes,
                     digest: inspection.digest,
                     world,
@@ -228,7 +226,7 @@ impl Plugin {
         &self.0.path
     }
 
-    /// The name of its file, without the extension.
+    /// What it is called in logs and faults.
     pub fn name(&self) -> &str {
         &self.0.name
     }

@@ -38,7 +38,7 @@ pub(crate) enum Occasion {
     /// The guest takes its settings. Its clock shows 1970.
     Configure { seed: [u8; 32] },
     /// The guest handles an event. Its clock shows the event's time.
-    Event { id: String, since_1970: Duration },
+    Event { id: String, time: String },
 }
 
 impl Occasion {
@@ -51,12 +51,10 @@ impl Occasion {
         }
     }
 
-    /// An event's time that cannot be read shows as 1970.
     pub(crate) fn event(event: &Event) -> Self {
-        let time = event.time.parse::<jiff::Timestamp>().unwrap_or_default();
         Self::Event {
             id: event.id.clone(),
-            since_1970: Duration::try_from(time.as_duration()).unwrap_or_default(),
+            time: event.time.clone(),
         }
     }
 
@@ -78,10 +76,14 @@ impl Occasion {
         }
     }
 
+    /// An event's time that cannot be read shows as 1970.
     fn since_1970(&self) -> Duration {
         match self {
             Self::Configure { .. } => Duration::ZERO,
-            Self::Event { since_1970, .. } => *since_1970,
+            Self::Event { time, .. } => {
+                let time: jiff::Timestamp = time.parse().unwrap_or_default();
+                Duration::try_from(time.as_duration()).unwrap_or_default()
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::fault::{Cause, Fault, Place};
 use crate::images::Key;
 use crate::limits::{Instances, Limits};
 use crate::outcome;
-use crate::plugin::{Digest, Plugin, World};
+use crate::plugin::Plugin;
 use crate::sandbox::{Occasion, Sandbox};
 
 /// The longest reason of a plugin that is passed on, in bytes: it ends up in headers and logs.
@@ -159,16 +159,6 @@ macro_rules! described {
 }
 
 described!(Filter, Transform, Router);
-
-impl Stage {
-    pub fn world(&self) -> World {
-        self.plugin().world()
-    }
-
-    pub fn digest(&self) -> Digest {
-        self.plugin().digest()
-    }
-}
 
 /// A stage of one world: what instances are made from, and the warm one where there is one.
 pub(crate) struct Slot<W: Entry> {
@@ -335,7 +325,11 @@ impl<W: Entry> Slot<W> {
         &self,
         call: impl Future<Output = Result<R, Fault>>,
     ) -> Result<R, Fault> {
-        let deadline = self.bench.limits.deadline;
+        let mut deadline = self.bench.limits.deadline;
+        if self.settings.is_some() {
+            // A new instance takes its settings first.
+            deadline = deadline.saturating_add(configure::deadline(&self.bench.limits));
+        }
         match timeout(deadline, call).await {
             Ok(answer) => answer,
             Err(_) => Err(self.bench.fault(Cause::TooSlow { deadline })),

@@ -3,14 +3,14 @@
 use std::io::Write as _;
 
 use serde_json::json;
-use weir_bus::Bus;
+use weir_bus::{Bus, Mismatch};
 use weir_pipeline::assembly::Plugins;
-use weir_pipeline::file::Problems;
+use weir_pipeline::file::{Problem, Problems};
 use weir_pipeline::plan::{BusPlan, Plan, SCHEMA, SourcePlan};
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
-use crate::ends::bus_address;
+use crate::ends::{bus_address, problem};
 use crate::supervisor::{chains, host};
 
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
@@ -44,8 +44,8 @@ fn problems(error: &anyhow::Error) -> Vec<serde_json::Value> {
             .map(|problem| {
                 json!({
                     "file": found.path,
-                    "line": problem.line,
-                    "column": problem.column,
+                    "line": problem.place.line,
+                    "column": problem.place.column,
                     "message": problem.message,
                     "hint": problem.hint,
                 })
@@ -60,49 +60,43 @@ async fn look(args: &CheckArgs) -> anyhow::Result<String> {
     let plan = Config::read(&args.config)?.plan()?;
     let host = host(&plan)?;
     let (plugins, errors) = Plugins::read(&host, &plan.plugins);
-    let mut told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let mut found: Vec<Problem> = errors.into_iter().map(Problem::from).collect();
     if let Err(more) = chains(&plugins, &plan, |_| true).await {
-        told.push(more.to_string());
+        found.extend(more.problems);
     }
     for master in &plan.masters {
         if let SourcePlan::File(path) = &master.source
             && let Err(error) = std::fs::File::open(path)
         {
-            let (name, path) = (&master.name, path.display());
-            told.push(format!(
-                "source of master {name}: cannot read {path}: {error}"
-            ));
+            let message = format!("cannot read {}: {error}", path.display());
+            found.push(problem(&master.source_place, message));
         }
     }
     let bus = match (&plan.bus, args.offline) {
         (BusPlan::Embedded(_), _) => "embedded bus",
         (BusPlan::RabbitMq(_), true) => "RabbitMQ (not tried)",
         (BusPlan::RabbitMq(_), false) => {
-            if let Err(error) = preflight(&plan).await {
-                told.push(format!("{error:#}"));
-            }
+            let told = match preflight(&plan).await {
+                Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),
+                Err(error) => vec![format!("{error:#}")],
+            };
+            found.extend(told.into_iter().map(|told| problem(&plan.bus_place, told)));
             "RabbitMQ"
         }
     };
-    if !told.is_empty() {
-        return Err(Unfit(told.join("\n")).into());
-    }
+    plan.fit(found)?;
     Ok(summary(&plan, &plugins, bus))
 }
 
-async fn preflight(plan: &Plan) -> anyhow::Result<()> {
+/// What is otherwise on the broker than Weir wants it.
+async fn preflight(plan: &Plan) -> anyhow::Result<Vec<Mismatch>> {
     let bus = Bus::open(&bus_address(&plan.bus)?).await?;
     let slaves: Vec<&str> = plan
         .slaves
         .iter()
         .map(|slave| slave.name.as_str())
         .collect();
-    let mismatches = bus.preflight(&slaves).await?;
-    if mismatches.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
-    Err(Unfit(lines.join("\n")).into())
+    Ok(bus.preflight(&slaves).await?)
 }
 
 fn summary(plan: &Plan, plugins: &Plugins, bus: &str) -> String {

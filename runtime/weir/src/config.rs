@@ -6,7 +6,7 @@ use thiserror::Error;
 use weir_pipeline::file::Surroundings;
 use weir_pipeline::plan::Plan;
 
-use crate::ends::check_urls;
+use crate::ends::wrong_urls;
 
 /// What was looked at is not fit for use; the reasons are told already, or in the text.
 #[derive(Debug, Error)]
@@ -50,7 +50,7 @@ impl Config {
 
 fn plan(path: &Path, text: &str) -> anyhow::Result<Plan> {
     let plan = Plan::read(path, text, &Process)?;
-    check_urls(&plan).map_err(|error| Unfit(format!("{error:#}")))?;
+    plan.fit(wrong_urls(&plan))?;
     Ok(plan)
 }
 

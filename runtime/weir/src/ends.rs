@@ -6,6 +6,7 @@ mod lines;
 use anyhow::Context as _;
 use weir_bus::{Address, AmqpUrl, Bus};
 use weir_pipeline::ends::{Sink, Source};
+use weir_pipeline::file::{Place, Problem};
 use weir_pipeline::line::Policy;
 use weir_pipeline::names::Names;
 use weir_pipeline::plan::{
@@ -92,20 +93,37 @@ pub(crate) fn names(plan: &Plan, id: &PipelineId) -> anyhow::Result<Names> {
     Names::open(&path).with_context(|| format!("cannot keep names in {}", path.display()))
 }
 
-/// What a plan's URLs say that only their reader can check.
-pub(crate) fn check_urls(plan: &Plan) -> anyhow::Result<()> {
-    bus_address(&plan.bus).context("[bus]")?;
-    for master in &plan.masters {
-        if let SourcePlan::Amqp { url, .. } = &master.source {
-            amqp_url(url).with_context(|| format!("source of master {}", master.name))?;
-        }
+/// What is wrong with the URLs of a plan; only their reader can tell.
+pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
+    let masters = plan.masters.iter().filter_map(|master| {
+        let SourcePlan::Amqp { url, .. } = &master.source else {
+            return None;
+        };
+        Some((amqp_url(url).err()?, &master.source_place))
+    });
+    let slaves = plan.slaves.iter().filter_map(|slave| {
+        let SinkEnd::Amqp { url, .. } = &slave.sink.end else {
+            return None;
+        };
+        Some((amqp_url(url).err()?, &slave.sink.place))
+    });
+    let bus = bus_address(&plan.bus).err();
+    let bus = bus.map(|error| (error, &plan.bus_place));
+    let problem = |(error, place): (anyhow::Error, &Place)| problem(place, format!("{error:#}"));
+    bus.into_iter()
+        .chain(masters)
+        .chain(slaves)
+        .map(problem)
+        .collect()
+}
+
+/// A problem with what the file names there.
+pub(crate) fn problem(place: &Place, message: String) -> Problem {
+    Problem {
+        place: place.clone(),
+        message,
+        hint: None,
     }
-    for slave in &plan.slaves {
-        if let SinkEnd::Amqp { url, .. } = &slave.sink.end {
-            amqp_url(url).with_context(|| format!("sink of slave {}", slave.name))?;
-        }
-    }
-    Ok(())
 }
 
 /// As many deliveries as the line takes, so that it never waits for the broker's next one.

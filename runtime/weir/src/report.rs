@@ -44,12 +44,13 @@ pub(crate) struct Report {
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) decoded: u64,
-    pub(crate) redelivered: u64,
-    pub(crate) sent: u64,
+    /// Deliveries that are done with.
     pub(crate) accepted: u64,
-    pub(crate) rejected: u64,
-    /// By stage and reason.
+    /// What of them the sink has, and the dead letters.
+    pub(crate) outcomes: u64,
+    pub(crate) dead: u64,
+    /// Events and other messages that went no further, by stage and reason. One that is processed
+    /// again after the source started again is dropped again.
     pub(crate) dropped: BTreeMap<(String, String), u64>,
 }
 
@@ -94,15 +95,15 @@ impl Counts {
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            decoded,
-            sent,
-            rejected,
+            accepted,
+            outcomes,
+            dead,
             ..
         } = self;
         let dropped = self.dropped();
         write!(
             f,
-            "{decoded} events in, {sent} out, {dropped} dropped, {rejected} dead letters"
+            "{accepted} messages in, {outcomes} out, {dropped} dropped, {dead} dead letters"
         )
     }
 }
@@ -112,12 +113,11 @@ impl Observer for Report {
         let pipeline = self.pipeline.as_str();
         match observation {
             Observation::Decoded { event, redelivered } => {
-                self.count(|counts| {
-                    counts.decoded += 1;
-                    counts.redelivered += u64::from(*redelivered);
-                });
                 let (id, action, subject) = (&event.id, event.action, &event.subject);
-                trace!(pipeline, event = id, %action, %subject, "event");
+                trace!(pipeline, event = id, %action, %subject, redelivered, "event");
+            }
+            Observation::Kept { stage, event } => {
+                trace!(pipeline, stage, event = event.id, "kept");
             }
             Observation::Transformed { stage, from, into } => {
                 let (id, into) = (&from.id, into.len());
@@ -136,14 +136,20 @@ impl Observer for Report {
                 trace!(pipeline, stage, event = event.id, ?slaves, "routed");
             }
             Observation::Sent { message } => {
-                self.count(|counts| counts.sent += 1);
                 trace!(pipeline, message = message.message_id, "sent");
             }
-            Observation::Accepted { deliveries } => {
-                self.count(|counts| counts.accepted += *deliveries as u64);
+            Observation::Accepted {
+                deliveries,
+                outcomes,
+                dead,
+            } => {
+                self.count(|counts| {
+                    counts.accepted += *deliveries as u64;
+                    counts.outcomes += *outcomes as u64;
+                    counts.dead += *dead as u64;
+                });
             }
             Observation::Rejected { message, reason } => {
-                self.count(|counts| counts.rejected += 1);
                 error!(
                     pipeline,
                     message = message.message_id,

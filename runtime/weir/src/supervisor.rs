@@ -16,14 +16,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use weir_bus::Bus;
-use weir_pipeline::assembly::{AssemblyError, Plugins};
+use weir_pipeline::assembly::Plugins;
 use weir_pipeline::chain::Chain;
+use weir_pipeline::file::Problems;
 use weir_pipeline::observe::Observer;
 use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
 use weir_wasm::{Host, HostSettings};
 
-use crate::config::{Config, Unfit};
+use crate::config::Config;
 use crate::ends::{self, BusSink, Ends};
 use crate::signals::{Signal, Signals};
 use crate::watcher::Watcher;
@@ -47,6 +48,8 @@ pub(crate) struct Supervisor {
     postponed: Option<Plan>,
     /// What was last told about a configuration that cannot be read or is wrong.
     told: Option<String>,
+    /// Plugins whose file is gone or broken, and that was told.
+    broken: BTreeSet<String>,
     observers: Arc<Observers>,
 }
 
@@ -75,7 +78,7 @@ impl Supervisor {
         let mut watcher = Watcher::new()?;
         watcher.follow(files(&config, &plan));
         let (plugins, errors) = Plugins::read(&host, &plan.plugins);
-        none_of(&errors)?;
+        plan.fit(errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
         let bus = Bus::open(&ends::bus_address(&plan.bus)?).await?;
         let mut supervisor = Self {
@@ -90,6 +93,7 @@ impl Supervisor {
             watcher,
             postponed: None,
             told: None,
+            broken: BTreeSet::new(),
             observers,
         };
         if let BusPlan::RabbitMq(_) = supervisor.plan.bus {
@@ -191,12 +195,12 @@ impl Supervisor {
             .plugins
             .iter()
             .chain(self.postponed.iter().flat_map(|plan| &plan.plugins));
-        let paths: BTreeSet<&PathBuf> = plugins.map(|plugin| &plugin.path).collect();
+        let paths: BTreeSet<PathBuf> = plugins.map(|plugin| plugin.path.clone()).collect();
         let new: BTreeSet<PathBuf> = paths
             .into_iter()
             .filter(|path| self.watcher.is_new(path) || force)
-            .cloned()
             .collect();
+        self.miss_plugins();
         // A plan that waits for a plugin gets another chance when one comes.
         let waits = self.postponed.is_some() && !new.is_empty();
         match self.config.changed(force || waits) {
@@ -212,7 +216,7 @@ impl Supervisor {
                     info!("the new configuration is in service");
                 }
                 Err(error) => {
-                    error!("the configuration stays as it was: {error:#}");
+                    error!("the configuration stays as it was:\n{error:#}");
                     self.postponed = Some(plan);
                     self.swap_plugins(&new).await;
                 }
@@ -234,12 +238,34 @@ impl Supervisor {
     /// Puts new plugins in service, each by itself, so that a broken one holds up no other.
     async fn swap_plugins(&mut self, new: &BTreeSet<PathBuf>) {
         for plugin in self.plan.plugins.clone() {
-            if new.contains(&plugin.path)
-                && let Err(error) = self.swap(&plugin).await
-            {
-                error!(
-                    plugin = plugin.name,
-                    "the old version stays in service: {error:#}"
+            if !new.contains(&plugin.path) {
+                continue;
+            }
+            match self.swap(&plugin).await {
+                Ok(()) => {
+                    if self.broken.remove(&plugin.name) {
+                        info!(plugin = plugin.name, "the file is in service");
+                    }
+                }
+                Err(error) => {
+                    error!(
+                        plugin = plugin.name,
+                        "the old version stays in service: {error:#}"
+                    );
+                    self.broken.insert(plugin.name);
+                }
+            }
+        }
+    }
+
+    /// Tells once of plugins whose file is gone: they go on, but Weir would not start again.
+    fn miss_plugins(&mut self) {
+        for plugin in &self.plan.plugins {
+            if !plugin.path.exists() && self.broken.insert(plugin.name.clone()) {
+                let (plugin, path) = (&plugin.name, plugin.path.display());
+                warn!(
+                    plugin,
+                    "{path} is gone; the version that was read stays in service"
                 );
             }
         }
@@ -298,7 +324,7 @@ impl Supervisor {
         self.watcher
             .follow(files(&self.config, &self.plan).chain(files(&self.config, &plan)));
         let (plugins, errors) = Plugins::read(&self.host, &plan.plugins);
-        none_of(&errors)?;
+        plan.fit(errors)?;
         let changed = |id: &PipelineId| !self.is_unchanged(&plan, &plugins, id);
         let chains = chains(&plugins, &plan, changed).await?;
         let mut ends = BTreeMap::new();
@@ -321,11 +347,13 @@ impl Supervisor {
         self.finished.retain(|id| self.plan.has_same_ends(&old, id));
         for (id, chain) in chains {
             if let Some(ends) = ends.remove(&id) {
-                if let Err(error) = self.start_pipeline(id.clone(), chain, ends) {
-                    error!(pipeline = %id, "cannot start: {error:#}");
+                match self.start_pipeline(id.clone(), chain, ends) {
+                    Ok(()) => info!(pipeline = %id, "started"),
+                    Err(error) => error!(pipeline = %id, "cannot start: {error:#}"),
                 }
             } else if let Some(running) = self.pipelines.get(&id) {
                 running.chain.send_replace(Arc::new(chain));
+                info!(pipeline = %id, "changed");
             }
         }
         self.unbind(&old).await;
@@ -473,7 +501,7 @@ pub(crate) async fn chains(
     plugins: &Plugins,
     plan: &Plan,
     wanted: impl Fn(&PipelineId) -> bool,
-) -> anyhow::Result<BTreeMap<PipelineId, Chain>> {
+) -> Result<BTreeMap<PipelineId, Chain>, Problems> {
     let mut chains = BTreeMap::new();
     let mut errors = Vec::new();
     for id in plan.pipelines().filter(wanted) {
@@ -482,15 +510,6 @@ pub(crate) async fn chains(
             Err(more) => errors.extend(more),
         }
     }
-    none_of(&errors)?;
+    plan.fit(errors)?;
     Ok(chains)
-}
-
-/// All the errors as one, if there are any.
-pub(crate) fn none_of(errors: &[AssemblyError]) -> anyhow::Result<()> {
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    Err(Unfit(lines.join("\n")).into())
 }

@@ -2,7 +2,7 @@
 //! the same for editors; a test holds the two together.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_event::{Action, Dialect, Subscription, SubscriptionError};
@@ -15,12 +15,13 @@ use super::{
 use crate::file::{Reader, Span, Spanned, Table, advice};
 use crate::line::{OnFailure, Policy};
 
-pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>) -> Option<Plan> {
+pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, file: &Path) -> Option<Plan> {
+    let start = Span { start: 0, end: 0 };
     let state = path(reader, &mut root, "state");
     let state = state.unwrap_or_else(|| reader.directory.join("weir-data"));
-    let bus = match root.table(reader, "bus", "[bus]") {
+    let (bus, bus_place) = match root.table(reader, "bus", "[bus]") {
         Some(table) => bus(reader, table),
-        None => Some(BusPlan::Embedded(state.join("bus"))),
+        None => (Some(BusPlan::Embedded(state.join("bus"))), start),
     };
     let broker = match &bus {
         Some(BusPlan::RabbitMq(url)) => Some(url.clone()),
@@ -58,56 +59,17 @@ pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>) -> Option<P
             broker.as_ref(),
         ));
     }
-    let at = root.at;
     root.finish(reader);
-    for (nth, slave) in slaves.iter().enumerate() {
-        let same = |other: &&SlavePlan| {
-            matches!(other.sink.end, SinkEnd::File(_)) && other.sink.end == slave.sink.end
-        };
-        if let Some(other) = slaves[..nth].iter().find(same) {
-            let message = format!(
-                "slaves {} and {} write to the same file",
-                other.name, slave.name
-            );
-            reader.problem(at, message, Some("each needs a file of its own".to_owned()));
-        }
-    }
+    conflicts(reader, &masters, &slaves);
     if masters.is_empty() && slaves.is_empty() && reader.problems.is_empty() {
         let hint = "add a [[master]] (a pipeline onto the bus) or a [[slave]] (one from it)";
-        reader.problem(
-            Span {
-                start: at.start,
-                end: at.start,
-            },
-            "there is nothing to run",
-            Some(hint.to_owned()),
-        );
-    }
-    for master in &masters {
-        let SourcePlan::File(source) = &master.source else {
-            continue;
-        };
-        let same =
-            |slave: &&SlavePlan| matches!(&slave.sink.end, SinkEnd::File(path) if path == source);
-        if let Some(slave) = slaves.iter().find(same) {
-            let message = format!(
-                "slave {} writes to the file that master {} reads",
-                slave.name, master.name
-            );
-            reader.problem(at, message, Some("give it a file of its own".to_owned()));
-        }
-    }
-    if masters
-        .iter()
-        .filter(|master| master.source == SourcePlan::Stdin)
-        .count()
-        > 1
-    {
-        reader.problem(at, "more than one master reads standard input", None);
+        reader.problem(start, "there is nothing to run", Some(hint.to_owned()));
     }
     Some(Plan {
+        path: file.to_owned(),
         state,
         bus: bus?,
+        bus_place: reader.place(bus_place),
         limits,
         plugins,
         masters,
@@ -115,19 +77,60 @@ pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>) -> Option<P
     })
 }
 
-fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> Option<BusPlan> {
+/// What is right by itself, and not together.
+fn conflicts(reader: &mut Reader<'_>, masters: &[MasterPlan], slaves: &[SlavePlan]) {
+    let hint = || Some("give it a file of its own".to_owned());
+    for (nth, slave) in slaves.iter().enumerate() {
+        let SinkEnd::File(sink) = &slave.sink.end else {
+            continue;
+        };
+        let (name, place) = (&slave.name, &slave.sink.place);
+        if let Some(other) = slaves[..nth]
+            .iter()
+            .find(|other| other.sink.end == slave.sink.end)
+        {
+            let message = format!("slaves {} and {name} write to the same file", other.name);
+            reader.problem_at(place, message, hint());
+        }
+        if let Some(master) = masters
+            .iter()
+            .find(|master| matches!(&master.source, SourcePlan::File(source) if source == sink))
+        {
+            let message = format!(
+                "slave {name} writes to the file that master {} reads",
+                master.name
+            );
+            reader.problem_at(place, message, hint());
+        }
+    }
+    let readers = masters
+        .iter()
+        .filter(|master| master.source == SourcePlan::Stdin);
+    for master in readers.skip(1) {
+        let message = "more than one master reads standard input";
+        reader.problem_at(&master.source_place, message, None);
+    }
+}
+
+/// The bus, and where its URL stands.
+fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> (Option<BusPlan>, Span) {
+    let at = table.at;
     let url = table.string(reader, "url");
     table.finish(reader);
-    let url = url?;
-    if let Some(directory) = url.value.strip_prefix("embedded:") {
-        if directory.is_empty() {
-            let hint = "write `embedded:DIR`, or leave [bus] out".to_owned();
-            reader.problem(url.span, "`embedded:` needs a directory", Some(hint));
-            return None;
-        }
-        return Some(BusPlan::Embedded(reader.directory.join(directory)));
+    let Some(url) = url else {
+        return (None, at);
+    };
+    let at = url.span;
+    let Some(directory) = url.value.strip_prefix("embedded:") else {
+        return (amqp_url(reader, url).map(BusPlan::RabbitMq), at);
+    };
+    if directory.is_empty() {
+        let hint = "write `embedded:DIR`, or leave [bus] out".to_owned();
+        reader.problem(at, "`embedded:` needs a directory", Some(hint));
+        return (None, at);
     }
-    amqp_url(reader, url).map(BusPlan::RabbitMq)
+    let directory = reader.directory.join(directory);
+    (Some(BusPlan::Embedded(directory)), at)
 }
 
 fn amqp_url(reader: &mut Reader<'_>, url: Spanned<String>) -> Option<Secret> {
@@ -171,7 +174,8 @@ fn plugin<'a>(
     names: &mut Names,
 ) -> Option<PluginPlan> {
     let name = names.take(reader, &mut table);
-    let file = required_path(reader, &mut table, "path");
+    let file = table.string(reader, "path");
+    let at = file.as_ref().map_or(table.at, |file| file.span);
     let sha256 = table.optional_string(reader, "sha256");
     let sha256 = sha256.and_then(|digest| {
         let text = digest.value.to_ascii_lowercase();
@@ -198,7 +202,7 @@ fn plugin<'a>(
     table.finish(reader);
     Some(PluginPlan {
         name: name?,
-        path: file?,
+        path: reader.directory.join(file?.value),
         sha256,
         limits,
         instances: if warm {
@@ -206,6 +210,7 @@ fn plugin<'a>(
         } else {
             Instances::Fresh
         },
+        place: reader.place(at),
     })
 }
 
@@ -251,6 +256,7 @@ fn master<'a>(
         let at = value.span;
         reader.table(value, at, "source")
     });
+    let source_place = source.as_ref().map(|table| reader.place(table.at));
     let source = source.and_then(|table| source_plan(reader, table, broker));
     let stages = stages(reader, &mut table, &owner, plugins);
     let route = table.table(reader, "route", "route");
@@ -261,6 +267,7 @@ fn master<'a>(
         name: name?,
         dialect: dialect?,
         source: source?,
+        source_place: source_place?,
         stages,
         route,
         policy,
@@ -395,6 +402,7 @@ fn sink_plan<'a>(
         "geoserver",
         "the sink `geoserver` is not in this version: use `amqp`, `file` or `stdout`",
     ));
+    let place = reader.place(table.at);
     let end = end_type(reader, &mut table, &["amqp", "file", "stdout"], later)?;
     let dialect = dialect(reader, &mut table).unwrap_or(Dialect::CloudEvents);
     let end = match end {
@@ -415,7 +423,11 @@ fn sink_plan<'a>(
         _ => Some(SinkEnd::Stdout),
     };
     table.finish(reader);
-    Some(SinkPlan { dialect, end: end? })
+    Some(SinkPlan {
+        dialect,
+        end: end?,
+        place,
+    })
 }
 
 /// The `type` of a source or sink; after a problem with it the other keys mean nothing.
@@ -500,10 +512,14 @@ fn stage<'a>(
     owner: &str,
     plugins: &BTreeMap<String, Span>,
 ) -> Option<StagePlan> {
+    let mut at = table.at;
     let plugin = table.string(reader, "plugin");
     let name = table.optional_string(reader, "name");
     let settings = match table.take("config") {
-        Some(value) if value.as_table().is_some() => reader.json(value),
+        Some(value) if value.as_table().is_some() => {
+            at = value.span;
+            reader.json(value)
+        }
         Some(value) => {
             reader.problem(value.span, "`config` must be a table", None);
             None
@@ -523,6 +539,7 @@ fn stage<'a>(
         name: format!("{owner}/{name}"),
         plugin: plugin.value,
         settings: Secret::new(settings?.to_string()),
+        place: reader.place(at),
     })
 }
 

@@ -66,7 +66,7 @@ pub(crate) async fn stage(
     limits: Limits,
     instances: Instances,
 ) -> Result<Stage, StageError> {
-    host.read(&guest(name))
+    host.read(name, &guest(name))
         .unwrap()
         .stage("test", settings, limits, instances)
         .await

@@ -50,10 +50,10 @@ async fn a_plugin_that_prints_while_it_takes_its_settings_works() {
 
 #[tokio::test]
 async fn a_plugin_says_what_it_is() {
-    let plugin = host().read(&guest("misroute")).unwrap();
+    let plugin = host().read("a router", &guest("misroute")).unwrap();
     assert_eq!(plugin.world(), World::Router);
     assert_eq!(plugin.version(), "0.1.0");
-    assert_eq!(plugin.name(), "misroute");
+    assert_eq!(plugin.name(), "a router");
     let bytes = fs::read(guest("misroute")).unwrap();
     assert_eq!(plugin.size(), bytes.len());
     assert_eq!(plugin.digest(), Digest::of(&bytes));
@@ -68,12 +68,19 @@ async fn a_plugin_says_what_it_is() {
 #[test]
 fn what_is_no_plugin_is_not_loaded() {
     let host = host();
-    let missing = host.read(Path::new("/nowhere/plugin.wasm")).unwrap_err();
+    let missing = host.read("plugin", Path::new("/nowhere/plugin.wasm"));
+    let missing = missing.unwrap_err();
     assert!(matches!(missing, LoadError::Unreadable { .. }), "{missing}");
-    let module = host.read_bytes(Path::new("old.wasm"), b"\0asm\x01\0\0\0".to_vec());
+    let directory = tempfile::tempdir().unwrap();
+    let module = directory.path().join("old.wasm");
+    fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
+    let problem = host.read("plugin", &module).unwrap_err().to_string();
     assert_eq!(
-        module.unwrap_err().to_string(),
-        "`old.wasm` is no plugin for this Weir: this is a core module, not a component: build for wasm32-wasip2 or run wasm-tools component new"
+        problem,
+        format!(
+            "`{}` is no plugin for this Weir: this is a core module, not a component: build for wasm32-wasip2 or run wasm-tools component new",
+            module.display()
+        )
     );
 }
 
@@ -83,8 +90,10 @@ async fn a_damaged_plugin_is_an_error_before_any_event() {
     let mut bytes = fs::read(guest("misjudge")).unwrap();
     let middle = bytes.len() / 3;
     bytes[middle..middle + 64].fill(0xff);
-    let plugin = host().read_bytes(Path::new("damaged.wasm"), bytes);
-    let error = match plugin {
+    let directory = tempfile::tempdir().unwrap();
+    let damaged = directory.path().join("damaged.wasm");
+    fs::write(&damaged, bytes).unwrap();
+    let error = match host().read("damaged", &damaged) {
         Err(error) => error.to_string(),
         Ok(plugin) => plugin
             .stage("test", "{}", Limits::default(), WARM)

@@ -107,6 +107,9 @@ impl Observer for View {
 impl Seen {
     fn count_deeds(&mut self, observation: &Observation<'_>) {
         match observation {
+            Observation::Kept { stage, .. } => {
+                self.deeds.entry((*stage).to_owned()).or_default().passed += 1;
+            }
             Observation::Transformed { stage, from, into } => {
                 let deeds = self.deeds.entry((*stage).to_owned()).or_default();
                 deeds.passed += 1;
@@ -153,7 +156,7 @@ impl Seen {
                     }
                 }
             }
-            Observation::Accepted { deliveries } => self.read += deliveries,
+            Observation::Accepted { deliveries, .. } => self.read += deliveries,
             _ => {}
         }
     }
@@ -173,7 +176,7 @@ impl Seen {
             } => {
                 self.tell(event, slave, format!("dropped: {reason}"));
             }
-            Observation::Accepted { deliveries } => {
+            Observation::Accepted { deliveries, .. } => {
                 *self.done.entry(slave).or_default() += deliveries;
             }
             _ => {}
