@@ -67,6 +67,17 @@ pub(crate) fn decode(frame: &str) -> (Event, Document) {
     }
 }
 
+/// An event that says nothing but what happened to which object.
+pub(crate) fn bare() -> Event {
+    let (event, _) = decode(&frame(1, 0));
+    Event {
+        references: Vec::new(),
+        attributes: Vec::new(),
+        body: None,
+        ..event
+    }
+}
+
 /// The frame as a master puts it on the bus.
 pub(crate) fn canonical(frame: &str) -> Message {
     let (event, document) = decode(frame);

@@ -33,6 +33,8 @@ const PREFETCH: u16 = 256;
 enum Contender {
     Bare,
     Weir,
+    /// With warm instances of the plugins instead of fresh ones.
+    Warm,
     Shovel,
     Node,
     /// From the master's exchange by way of the bus.
@@ -44,6 +46,7 @@ impl Contender {
         match self {
             Self::Bare => "bare lapin relay",
             Self::Weir => "weir: filter, remap",
+            Self::Warm => "weir: the same, warm",
             Self::Shovel => "rabbitmq shovel",
             Self::Node => "node amqplib relay",
             Self::TwoHops => "weir: master -> bus -> slave",
@@ -68,11 +71,12 @@ pub(crate) async fn measure(
     let mut contenders = vec![
         Contender::Bare,
         Contender::Weir,
+        Contender::Warm,
         Contender::Shovel,
         Contender::TwoHops,
     ];
     match node_modules(target) {
-        Ok(()) => contenders.insert(3, Contender::Node),
+        Ok(()) => contenders.insert(4, Contender::Node),
         Err(error) => println!("\nskipped: the node relay: {error:#}"),
     }
     let mut runs: Vec<Vec<Run>> = contenders.iter().map(|_| Vec::new()).collect();
@@ -274,11 +278,8 @@ impl<'a> Lab<'a> {
                 command.env("NODE_PATH", self.target.join("bench-node/node_modules"));
                 command
             }
-            Contender::Weir | Contender::TwoHops => {
-                fs::write(
-                    site.join("weir.toml"),
-                    self.config(contender == Contender::TwoHops),
-                )?;
+            Contender::Weir | Contender::Warm | Contender::TwoHops => {
+                fs::write(site.join("weir.toml"), self.config(contender))?;
                 let mut command = Command::new(self.target.join("release/weir"));
                 command.arg("run").current_dir(site).stdin(Stdio::null());
                 command.stderr(fs::File::create(site.join("weir.log"))?);
@@ -308,8 +309,12 @@ impl<'a> Lab<'a> {
         Ok(())
     }
 
-    fn config(&self, two_hops: bool) -> String {
+    fn config(&self, contender: Contender) -> String {
         let path = |name: &str| self.plugins.join(name).display().to_string();
+        let instances = match contender {
+            Contender::Warm => "warm",
+            _ => "fresh",
+        };
         let master = r#"
 [[master]]
 name = "bench"
@@ -326,10 +331,12 @@ url = "{}"
 [[plugin]]
 name = "drop-kinds"
 path = "{}"
+instances = "{instances}"
 
 [[plugin]]
 name = "remap-workspaces"
 path = "{}"
+instances = "{instances}"
 {}
 [[slave]]
 name = "bench"
@@ -344,7 +351,10 @@ sink = {{ type = "amqp", exchange = "bench.out", dialect = "geoserver-cloud" }}
             self.url,
             path("drop_kinds.wasm"),
             path("remap_workspaces.wasm"),
-            if two_hops { master } else { "" },
+            match contender {
+                Contender::TwoHops => master,
+                _ => "",
+            },
         )
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Site, frames};
+use crate::harness::{Broker, Site, frames};
 
 const MASTER: &str = r#"
 [[plugin]]
@@ -101,6 +101,34 @@ fn slaves_are_attached_changed_and_detached() {
     let (status, log) = weir.stop();
     assert!(status.success(), "{log}");
     assert_eq!(site.lines("two.jsonl").len(), 2);
+}
+
+/// Its queue would fill for ever otherwise.
+#[test]
+fn a_slave_that_is_taken_out_while_weir_is_down_is_detached_at_the_next_start() {
+    let Some(broker) = Broker::new() else { return };
+    let bus = format!("[bus]\nurl = \"{}\"\n", broker.url);
+    let both = [slave("one", "#", "a_"), slave("two", "#", "b_")].concat();
+    let site = Site::new(&format!("{bus}{MASTER}{both}"));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    assert!(broker.bindings().contains(&"weir.slave.two".to_owned()));
+    weir.stop();
+
+    site.configure(&format!("{bus}{MASTER}{}", slave("one", "#", "a_")));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    let bindings = broker.bindings();
+    assert!(
+        bindings.contains(&"weir.slave.one".to_owned()),
+        "{bindings:?}"
+    );
+    assert!(
+        !bindings.contains(&"weir.slave.two".to_owned()),
+        "{bindings:?}"
+    );
+    let (_, log) = weir.stop();
+    assert!(log.contains("detached"), "{log}");
 }
 
 #[test]

@@ -51,7 +51,15 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         )?;
         writeln!(out, "size     {} bytes", inspection.size)?;
         writeln!(out, "sha256   {digest}")?;
-        list(&mut out, "imports ", &inspection.imports)?;
+        let offered = |import: &String| {
+            if import.starts_with("wasi:") {
+                format!("{import} (offered with nothing in it)")
+            } else {
+                import.clone()
+            }
+        };
+        let imports: Vec<String> = inspection.imports.iter().map(offered).collect();
+        list(&mut out, "imports ", &imports)?;
         list(&mut out, "exports ", &inspection.exports)?;
         list(&mut out, "problems", &problems)?;
     }

@@ -4,6 +4,7 @@
 //! up logs, hears signals, and exits.
 
 mod args;
+mod attached;
 mod check;
 mod config;
 mod demo;

@@ -24,6 +24,7 @@ use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
 use weir_wasm::{Host, HostSettings};
 
+use crate::attached::{Attached, wanted};
 use crate::config::Config;
 use crate::ends::{self, BusSink, Ends};
 use crate::signals::{Signal, Signals};
@@ -42,6 +43,7 @@ pub(crate) struct Supervisor {
     pipelines: BTreeMap<PipelineId, Running>,
     /// Masters that came to the end of their file: it is not read again because of other changes.
     finished: BTreeSet<PipelineId>,
+    attached: Attached,
     tasks: JoinSet<Result<Stopped, RunError>>,
     watcher: Watcher,
     /// A plan that could not be taken over, and may be when a plugin of it changes.
@@ -81,6 +83,7 @@ impl Supervisor {
         plan.fit(errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
         let bus = Bus::open(&ends::bus_address(&plan.bus)?).await?;
+        let attached = Attached::open(&plan.state)?;
         let mut supervisor = Self {
             config,
             plan,
@@ -89,6 +92,7 @@ impl Supervisor {
             plugins,
             pipelines: BTreeMap::new(),
             finished: BTreeSet::new(),
+            attached,
             tasks: JoinSet::new(),
             watcher,
             postponed: None,
@@ -100,9 +104,11 @@ impl Supervisor {
             info!("waiting for the broker");
         }
         supervisor.bus.declare().await?;
+        supervisor.attached.add(wanted(&supervisor.plan))?;
         for slave in &supervisor.plan.slaves {
             supervisor.bus.attach(&slave.name, &slave.subscribe).await?;
         }
+        supervisor.unbind().await;
         for (id, chain) in chains {
             let ends = Ends::open(&supervisor.bus, &supervisor.plan, &id).await?;
             supervisor.start_pipeline(id, chain, ends)?;
@@ -356,7 +362,7 @@ impl Supervisor {
                 info!(pipeline = %id, "changed");
             }
         }
-        self.unbind(&old).await;
+        self.unbind().await;
         self.watcher.follow(files(&self.config, &self.plan));
         Ok(())
     }
@@ -386,7 +392,8 @@ impl Supervisor {
     }
 
     /// Has the bus queue what slaves subscribe to. After an error no new slave is attached.
-    async fn attach(&self, plan: &Plan) -> anyhow::Result<()> {
+    async fn attach(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        self.attached.add(wanted(plan))?;
         for (nth, slave) in plan.slaves.iter().enumerate() {
             let Err(error) = self.bus.attach(&slave.name, &slave.subscribe).await else {
                 continue;
@@ -406,33 +413,34 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Has the bus queue nothing more of what slaves do not subscribe to any longer.
-    async fn unbind(&self, old: &Plan) {
-        for slave in &old.slaves {
-            let new = self.plan.slave(&slave.name);
-            let kept = new.map(|new| new.subscribe.as_slice()).unwrap_or_default();
-            let mut gone = slave.subscribe.clone();
-            gone.retain(|pattern| !kept.contains(pattern));
+    /// Has the bus queue nothing more of what slaves do not subscribe to any longer. What fails is
+    /// tried again with the next change, or at the next start.
+    async fn unbind(&mut self) {
+        let wanted = wanted(&self.plan);
+        let mut bound = wanted.clone();
+        for (slave, patterns) in self.attached.get() {
+            let kept = wanted.get(slave);
+            let mut gone = patterns.clone();
+            gone.retain(|pattern| !kept.is_some_and(|kept| kept.contains(pattern)));
             if gone.is_empty() {
                 continue;
             }
-            match timeout(UNBIND, self.bus.detach(&slave.name, &gone)).await {
-                Ok(Ok(())) if new.is_none() => {
-                    info!(
-                        slave = slave.name,
-                        "detached: its queue keeps what is in it"
-                    );
+            let error = match timeout(UNBIND, self.bus.detach(slave, &gone)).await {
+                Ok(Ok(())) => {
+                    if kept.is_none() {
+                        info!(slave, "detached: its queue keeps what is in it");
+                    }
+                    continue;
                 }
-                Ok(Ok(())) => {}
-                // Its chain leaves out what it does not subscribe to, so this costs room only.
-                Ok(Err(error)) => {
-                    warn!(slave = slave.name, %error, "its queue still takes what it took");
-                }
-                Err(_) => warn!(
-                    slave = slave.name,
-                    "its queue still takes what it took: the broker is away"
-                ),
-            }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the broker is away".to_owned(),
+            };
+            // Its chain leaves out what it does not subscribe to, so this costs room only.
+            warn!(slave, error, "its queue still takes what it took");
+            bound.entry(slave.clone()).or_default().extend(gone);
+        }
+        if let Err(error) = self.attached.set(bound) {
+            warn!("{error:#}");
         }
     }
 

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::faults::fault;
 use crate::{AmqpUrl, BusError, State};
 
-/// How long a connection may take to come up. A connection that is cut during its handshake says
-/// nothing, so this is what an outage costs beyond its end.
+/// How long a connection may take to come up where its URL has no `connection_timeout`. A connection
+/// that is cut during its handshake says nothing, so this is what an outage costs beyond its end.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the broker may take to answer a request on a channel. Declaring a quorum queue on a
@@ -163,12 +163,12 @@ async fn supervise(url: AmqpUrl, name: &'static str, phase: watch::Sender<Phase>
 
 async fn connect(url: &AmqpUrl, name: &str) -> Result<Connection, String> {
     let mut uri = url.0.clone();
-    let limit = u64::try_from(CONNECT_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
-    uri.query.connection_timeout.get_or_insert(limit);
+    let default = u64::try_from(CONNECT_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+    let limit = Duration::from_millis(*uri.query.connection_timeout.get_or_insert(default));
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    match timeout(CONNECT_TIMEOUT, Connection::connect_uri(uri, properties)).await {
+    match timeout(limit, Connection::connect_uri(uri, properties)).await {
         Ok(connected) => connected.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no answer within {limit:?}")),
     }
 }
 
