@@ -253,10 +253,8 @@ async fn chain(plugins: &Path, cache: &Path, report: &mut Report) -> anyhow::Res
                 &pipeline(plugins, instances),
                 &Blind,
             )?;
-            let (loaded, errors) = Plugins::read(&host, &plan.plugins);
-            if let Some(error) = errors.into_iter().next() {
-                return Err(error.into());
-            }
+            let (loaded, problems) = Plugins::read(&host, &plan.plugins);
+            plan.fit(problems)?;
             let id = PipelineId::Slave("eu".to_owned());
             let Ok(chain) = loaded.chain(&plan, &id).await else {
                 bail!("the chain cannot be")

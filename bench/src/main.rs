@@ -15,7 +15,7 @@ mod start;
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use report::Report;
 
 /// What the program has, so that what is measured here is what runs there.
@@ -30,8 +30,15 @@ fn main() -> anyhow::Result<()> {
     {
         return runtime.block_on(relay::bare(url, queue, exchange));
     }
-    // Without arguments everything; with some, those parts alone: `cost`, `start`, `relay`.
-    let wanted = |part: &str| args.len() == 1 || args[1..].iter().any(|arg| arg == part);
+    // Without arguments everything; with some, those parts alone.
+    let parts = &args[1..];
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    let known = ["cost", "start", "relay"];
+    ensure!(
+        parts.iter().all(|part| known.contains(&part.as_str())),
+        "the parts are {}",
+        known.join(", ")
+    );
     let target = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target")
         .canonicalize()?;
@@ -60,6 +67,9 @@ fn main() -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     })?;
+    if !parts.is_empty() {
+        return Ok(());
+    }
     let path = target.join("bench.json");
     std::fs::write(&path, report.json())?;
     println!("\nThe same as JSON: {}", path.display());

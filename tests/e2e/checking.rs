@@ -88,6 +88,17 @@ fn every_plugin_and_its_settings_are_tried() {
     assert_eq!(lines, [4, 9], "the plugin, and the stage that needs it");
 }
 
+/// Plugins quote what they do not understand.
+#[test]
+fn a_secret_in_settings_is_not_shown() {
+    let settings = r#"config = { kinds = ["security"] }"#;
+    let site = Site::new(&GOOD.replace(settings, r#"config = { kinds = "${file:secret}" }"#));
+    site.replace("secret", b"hunter2\n");
+    let told = text(&site.call(&["check"]).stderr);
+    assert!(told.contains("invalid type: string \"***\""), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
 #[test]
 fn the_broker_is_tried_unless_told_otherwise() {
     let nobody = "[bus]\nurl = \"amqp://weir:hunter2@127.0.0.1:1\"\n";

@@ -258,8 +258,9 @@ impl Broker {
         };
         let vhost = format!("e2e-{:016x}", rand::random::<u64>());
         let (scheme, rest) = url.split_once("://").unwrap();
-        let server = rest.split('/').next().unwrap();
-        let user = server.split([':', '@']).next().unwrap();
+        let (server, _) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
+        let login = server.split_once('@').map_or("guest", |(login, _)| login);
+        let (user, _) = login.split_once(':').unwrap_or((login, ""));
         Self::ctl(&["add_vhost", &vhost]);
         Self::ctl(&["set_permissions", "-p", &vhost, user, ".*", ".*", ".*"]);
         Some(Self {

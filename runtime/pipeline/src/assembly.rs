@@ -2,69 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use thiserror::Error;
-use weir_wasm::{Digest, Host, LoadError, Plugin, Router, Stage, StageError, World};
+use weir_wasm::{Host, Plugin, Router, Stage, World};
 
 use crate::chain::{Chain, Side, Work};
-use crate::file::{Place, Problem};
+use crate::file::Problem;
 use crate::plan::{PipelineId, Plan, PluginPlan, StagePlan};
-
-/// A part of a plan that cannot be put to work.
-#[derive(Debug, Error)]
-#[error("{cause}")]
-pub struct AssemblyError {
-    pub place: Place,
-    pub cause: Box<Cause>,
-}
-
-/// Why it cannot.
-#[derive(Debug, Error)]
-pub enum Cause {
-    #[error("plugin `{name}`: {error}")]
-    Plugin { name: String, error: LoadError },
-    #[error(
-        "plugin `{name}`: the file has the SHA-256 {found}, and the configuration pins {pinned}"
-    )]
-    Pinned {
-        name: String,
-        found: Digest,
-        pinned: String,
-    },
-    #[error(transparent)]
-    Stage(#[from] StageError),
-    #[error("stage `{stage}`: `{plugin}` is a {found}, and belongs into {place}")]
-    Misplaced {
-        stage: String,
-        plugin: String,
-        found: &'static str,
-        place: &'static str,
-    },
-    #[error("stage `{stage}` needs plugin `{plugin}`, which could not be read")]
-    NoPlugin { stage: String, plugin: String },
-}
-
-impl Cause {
-    fn at(self, place: &Place) -> AssemblyError {
-        AssemblyError {
-            place: place.clone(),
-            cause: Box::new(self),
-        }
-    }
-}
-
-impl From<AssemblyError> for Problem {
-    fn from(error: AssemblyError) -> Self {
-        let hint = match *error.cause {
-            Cause::Pinned { .. } => Some("if the change is wanted, change `sha256`".to_owned()),
-            _ => None,
-        };
-        Self {
-            message: error.to_string(),
-            place: error.place,
-            hint,
-        }
-    }
-}
 
 /// The plugins of a plan, by name, each with the plan that it was read for.
 #[derive(Clone, Default)]
@@ -72,7 +14,7 @@ pub struct Plugins(BTreeMap<String, (PluginPlan, Plugin)>);
 
 impl Plugins {
     /// Reads every plugin of the plan; what cannot be read is left out and told.
-    pub fn read(host: &Host, plans: &[PluginPlan]) -> (Self, Vec<AssemblyError>) {
+    pub fn read(host: &Host, plans: &[PluginPlan]) -> (Self, Vec<Problem>) {
         let mut plugins = Self::default();
         let mut errors = Vec::new();
         for plan in plans {
@@ -84,20 +26,27 @@ impl Plugins {
     }
 
     /// Reads one plugin, in place of the one of its name. After an error the old one is still there.
-    pub fn replace(&mut self, host: &Host, plan: &PluginPlan) -> Result<(), AssemblyError> {
+    pub fn replace(&mut self, host: &Host, plan: &PluginPlan) -> Result<(), Problem> {
         let name = plan.name.clone();
         let plugin = match host.read(&name, &plan.path) {
             Ok(plugin) => plugin,
-            Err(error) => return Err(Cause::Plugin { name, error }.at(&plan.place)),
+            Err(error) => {
+                return Err(Problem::at(
+                    &plan.place,
+                    format!("plugin `{name}`: {error}"),
+                ));
+            }
         };
         match &plan.sha256 {
             Some(pinned) if *pinned != plugin.digest().to_string() => {
-                let cause = Cause::Pinned {
-                    name,
-                    found: plugin.digest(),
-                    pinned: pinned.clone(),
-                };
-                return Err(cause.at(&plan.place));
+                let message = format!(
+                    "plugin `{name}`: the file has the SHA-256 {}, and the configuration pins {pinned}",
+                    plugin.digest()
+                );
+                return Err(Problem {
+                    hint: Some("if the change is wanted, change `sha256`".to_owned()),
+                    ..Problem::at(&plan.place, message)
+                });
             }
             _ => {}
         }
@@ -113,7 +62,7 @@ impl Plugins {
         self.0.values().map(|(plan, plugin)| (plan, plugin))
     }
 
-    async fn stage(&self, plan: &StagePlan) -> Result<Stage, AssemblyError> {
+    async fn stage(&self, plan: &StagePlan) -> Result<Stage, Problem> {
         let Some((
             PluginPlan {
                 limits, instances, ..
@@ -121,39 +70,48 @@ impl Plugins {
             plugin,
         )) = self.0.get(&plan.plugin)
         else {
-            let (stage, plugin) = (plan.name.clone(), plan.plugin.clone());
-            return Err(Cause::NoPlugin { stage, plugin }.at(&plan.place));
+            let (stage, plugin) = (&plan.name, &plan.plugin);
+            let message =
+                format!("stage `{stage}` needs plugin `{plugin}`, which could not be read");
+            return Err(Problem::at(&plan.place, message));
         };
         let settings = plan.settings.reveal();
         plugin
             .stage(&plan.name, settings, limits.clone(), *instances)
             .await
-            .map_err(|error| Cause::from(error).at(&plan.place))
+            .map_err(|error| {
+                // A plugin may quote its settings.
+                let told = plan
+                    .secrets
+                    .iter()
+                    .fold(error.to_string(), |told, secret| secret.mask(&told));
+                Problem::at(&plan.place, told)
+            })
     }
 
     /// An error if the plugin of a stage is not of a world that belongs there. Known without its
     /// settings, which say nothing in the wrong place.
-    fn place(&self, plan: &StagePlan, is_route: bool) -> Result<(), AssemblyError> {
+    fn check_world(&self, plan: &StagePlan, is_route: bool) -> Result<(), Problem> {
         match self.find(&plan.plugin).map(|(_, plugin)| plugin.world()) {
             Some(world) if (world == World::Router) != is_route => {
-                let cause = Cause::Misplaced {
-                    stage: plan.name.clone(),
-                    plugin: plan.plugin.clone(),
-                    found: world.as_str(),
-                    place: if is_route { "`stages`" } else { "`route`" },
-                };
-                Err(cause.at(&plan.place))
+                let message = format!(
+                    "stage `{}`: `{}` is a {world}, and belongs into {}",
+                    plan.name,
+                    plan.plugin,
+                    if is_route { "`stages`" } else { "`route`" }
+                );
+                Err(Problem::at(&plan.place, message))
             }
             _ => Ok(()),
         }
     }
 
     /// The stages of a pipeline; every error among them, not only the first.
-    async fn stages(&self, plans: &[StagePlan]) -> Result<Vec<Work>, Vec<AssemblyError>> {
+    async fn stages(&self, plans: &[StagePlan]) -> Result<Vec<Work>, Vec<Problem>> {
         let mut stages = Vec::with_capacity(plans.len());
         let mut errors = Vec::new();
         for plan in plans {
-            let stage = match self.place(plan, false) {
+            let stage = match self.check_world(plan, false) {
                 Ok(()) => self.stage(plan).await,
                 Err(error) => Err(error),
             };
@@ -171,8 +129,8 @@ impl Plugins {
         }
     }
 
-    async fn router(&self, plan: &StagePlan) -> Result<Option<Router>, AssemblyError> {
-        self.place(plan, true)?;
+    async fn router(&self, plan: &StagePlan) -> Result<Option<Router>, Problem> {
+        self.check_world(plan, true)?;
         match self.stage(plan).await? {
             Stage::Router(router) => Ok(Some(router)),
             Stage::Filter(_) | Stage::Transform(_) => Ok(None),
@@ -180,7 +138,7 @@ impl Plugins {
     }
 
     /// The chain of a pipeline, or every reason why it cannot be.
-    pub async fn chain(&self, plan: &Plan, id: &PipelineId) -> Result<Chain, Vec<AssemblyError>> {
+    pub async fn chain(&self, plan: &Plan, id: &PipelineId) -> Result<Chain, Vec<Problem>> {
         let (stages, side) = match id {
             PipelineId::Slave(name) => {
                 let slave = plan.slave(name).ok_or_else(Vec::new)?;

@@ -12,12 +12,22 @@ use toml_span::value::{Key, Table as TomlTable, Value, ValueInner};
 pub(crate) use toml_span::Span;
 
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Problem {
     pub place: Place,
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl Problem {
+    pub fn at(place: &Place, message: impl Into<String>) -> Self {
+        Self {
+            place: place.clone(),
+            message: message.into(),
+            hint: None,
+        }
+    }
 }
 
 /// Where something stands in the file. What was read there keeps its place, for what turns out to be
@@ -63,34 +73,68 @@ impl Place {
     }
 }
 
-/// A line of the file without what it may hold of secrets: the user in a URL, and a string whose key
+/// A line of the file without what it may hold of secrets: the user in a URL, and strings whose key
 /// is called like one. As wide as the line itself.
 fn masked(line: &str) -> String {
     const SECRETS: [&str; 5] = ["passw", "secret", "token", "credential", "accesskey"];
-    // Every other piece is what stands within quotes.
-    let mut pieces: Vec<String> = line.split('"').map(str::to_owned).collect();
-    for nth in (1..pieces.len()).step_by(2) {
-        let key = pieces[nth - 1]
-            .trim_end_matches([' ', '='])
-            .to_ascii_lowercase();
-        let key = key
-            .rsplit([' ', ',', '{', '.'])
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let piece = &pieces[nth];
-        let hidden = if SECRETS.iter().any(|secret| key.contains(secret)) {
-            0..piece.len()
-        } else if let Some(scheme) = piece.find("://") {
-            let user = scheme + 3;
-            user..piece[user..].rfind('@').map_or(user, |at| user + at)
-        } else {
+    let mut shown = String::with_capacity(line.len());
+    // The last key, and the last word, which is one if `=` follows.
+    let (mut key, mut word) = (String::new(), String::new());
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        if first == '"' || first == '\'' {
+            let content = string(&rest[1..], first);
+            let (text, after) = rest[1..].split_at(content);
+            shown.push(first);
+            if after
+                .get(1..)
+                .is_some_and(|next| next.trim_start().starts_with('='))
+            {
+                text.clone_into(&mut word);
+                shown.push_str(text);
+            } else if SECRETS.iter().any(|secret| key.contains(secret)) {
+                shown.extend(text.chars().map(|_| '*'));
+            } else {
+                shown.push_str(&without_user(text));
+            }
+            // The quote at its end, if it has one.
+            let end = after.chars().next().map_or(0, char::len_utf8);
+            shown.push_str(&after[..end]);
+            rest = &after[end..];
             continue;
-        };
-        let stars = "*".repeat(piece[hidden.clone()].chars().count());
-        pieces[nth].replace_range(hidden, &stars);
+        }
+        match first {
+            '=' => key = std::mem::take(&mut word).to_ascii_lowercase(),
+            ',' | '{' | '}' | '[' | ']' => word.clear(),
+            _ => word.push(first),
+        }
+        shown.push(first);
+        rest = &rest[first.len_utf8()..];
     }
-    pieces.join("\"")
+    shown
+}
+
+/// How long a string is up to its closing quote, or to the end of the line.
+fn string(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        if c == quote && !escaped {
+            return at;
+        }
+        escaped = c == '\\' && !escaped && quote == '"';
+    }
+    text.len()
+}
+
+/// A URL with stars in place of its user and password.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let at = if user.is_empty() { "" } else { "@" };
+    let stars = "*".repeat(user.chars().count());
+    format!("{scheme}://{stars}{at}{host}")
 }
 
 /// The boundary of a character at or before `at`.
@@ -104,7 +148,7 @@ fn floor(text: &str, at: usize) -> usize {
 
 /// Everything that is wrong with one file, from its top to its end. Shown, it is what people read on
 /// a terminal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Problems {
     pub path: PathBuf,
     pub problems: Vec<Problem>,
@@ -163,6 +207,8 @@ pub(crate) struct Reader<'a> {
     /// What relative paths are relative to: the directory of the file.
     pub(crate) directory: &'a Path,
     pub(crate) surroundings: &'a dyn Surroundings,
+    /// What came from there so far.
+    pub(crate) substituted: Vec<String>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -194,9 +240,8 @@ impl<'a> Reader<'a> {
         hint: Option<String>,
     ) {
         self.problems.push(Problem {
-            place: place.clone(),
-            message: message.into(),
             hint,
+            ..Problem::at(place, message)
         });
     }
 
@@ -277,7 +322,9 @@ impl<'a> Reader<'a> {
                 return None;
             };
             let name = &rest[at + 2..at + end];
-            result.push_str(&self.look_up(name, span)?);
+            let value = self.look_up(name, span)?;
+            result.push_str(&value);
+            self.substituted.push(value);
             rest = &rest[at + end + 1..];
         }
         result.push_str(rest);

@@ -17,6 +17,7 @@
 
 pub mod assembly;
 pub mod chain;
+pub mod disk;
 pub mod ends;
 pub mod file;
 pub mod line;

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use weir_event::index::Entry;
 use weir_event::{Event, Index};
 
+use crate::disk::replace_file;
+
 /// An [`Index`] with a file behind it.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -98,19 +100,12 @@ impl Names {
     }
 
     fn rewrite(&self, path: &Path) -> io::Result<()> {
-        let new = path.with_extension("new");
         let mut text = String::new();
         for entry in self.index.entries() {
             text.push_str(&entry.to_json_line());
             text.push('\n');
         }
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_data()?;
-        std::fs::rename(&new, path)?;
-        // The new name is on disk when its directory is.
-        path.parent()
-            .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        replace_file(path, text.as_bytes())
     }
 }
 

@@ -21,7 +21,8 @@ pub const SCHEMA: &str = include_str!("plan/weir.schema.json");
 pub struct Plan {
     /// The file that says all this.
     pub path: PathBuf,
-    /// The directory for what Weir keeps: the embedded bus, names of objects, compiled plugins.
+    /// The directory for what Weir keeps: the embedded bus, names of objects, what slaves are bound
+    /// to, compiled plugins.
     pub state: PathBuf,
     pub bus: BusPlan,
     /// Of the broker's URL; of the beginning where there is none.
@@ -67,6 +68,8 @@ pub struct StagePlan {
     pub plugin: String,
     /// The `config` table as JSON; it may hold secrets.
     pub settings: Secret,
+    /// What of the settings came from outside of the file.
+    pub secrets: Vec<Secret>,
     pub place: Place,
 }
 
@@ -132,6 +135,17 @@ impl Secret {
 
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// The text without this in it. What is shorter than a password, such as a number, stays.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        const SHORTEST: usize = 4;
+        if self.0.len() < SHORTEST {
+            return text.to_owned();
+        }
+        let quoted = format!("{:?}", self.0);
+        text.replace(&self.0, "***")
+            .replace(quoted.trim_matches('"'), "***")
     }
 }
 
@@ -226,6 +240,7 @@ impl Plan {
             text,
             directory: &directory,
             surroundings,
+            substituted: Vec::new(),
             problems: Vec::new(),
         };
         let plan = reader
@@ -238,11 +253,7 @@ impl Plan {
     }
 
     /// An error if there are problems with what the file names.
-    pub fn fit(
-        &self,
-        problems: impl IntoIterator<Item = impl Into<Problem>>,
-    ) -> Result<(), Problems> {
-        let problems: Vec<Problem> = problems.into_iter().map(Into::into).collect();
+    pub fn fit(&self, problems: Vec<Problem>) -> Result<(), Problems> {
         if problems.is_empty() {
             return Ok(());
         }

@@ -75,8 +75,8 @@ pub enum StageError {
 impl Filter {
     /// Asks the plugin about an event.
     pub async fn filter(&self, event: &Event) -> Result<Judgement, Fault> {
+        let mut live = self.0.open(event).await?;
         let call = async {
-            let mut live = self.0.open(event).await?;
             let event = Lowered::new(event);
             let answer = live.guest.call_filter(&mut live.store, event.event()).await;
             self.0.close(live, answer)
@@ -91,8 +91,8 @@ impl Filter {
 impl Transform {
     /// The events that take the place of this one, within the limits and with ids of their own.
     pub async fn transform(&self, event: &Event) -> Result<Vec<Event>, Fault> {
+        let mut live = self.0.open(event).await?;
         let call = async {
-            let mut live = self.0.open(event).await?;
             let event = Lowered::new(event);
             let answer = live
                 .guest
@@ -111,8 +111,8 @@ impl Transform {
 impl Router {
     /// The slaves that the event goes to: some of `slaves`, in their order.
     pub async fn route(&self, event: &Event, slaves: &[String]) -> Result<Vec<String>, Fault> {
+        let mut live = self.0.open(event).await?;
         let call = async {
-            let mut live = self.0.open(event).await?;
             let event = Lowered::new(event);
             let names: Vec<&str> = slaves.iter().map(String::as_str).collect();
             let answer = live
@@ -240,8 +240,7 @@ impl<W: Entry> Slot<W> {
             idle: Mutex::new(None),
         };
         let occasion = Occasion::configure(bench.plugin.digest(), "");
-        let start = async { Ok(slot.start(Arc::new(occasion)).await) };
-        slot.in_time(start).await.map_err(StageError::Configure)??;
+        slot.start(Arc::new(occasion)).await?;
         Ok(slot)
     }
 
@@ -268,7 +267,22 @@ impl<W: Entry> Slot<W> {
         Ok(live)
     }
 
+    /// A new instance, with its settings in it.
     async fn start(&self, occasion: Arc<Occasion>) -> Result<Live<W>, StageError> {
+        let bench = &self.bench;
+        let deadline = match &self.settings {
+            None => bench.limits.deadline,
+            Some(_) => configure::deadline(&bench.limits),
+        };
+        match timeout(deadline, self.start_untimed(occasion)).await {
+            Ok(started) => started,
+            Err(_) => Err(StageError::Configure(
+                bench.fault(Cause::TooSlow { deadline }),
+            )),
+        }
+    }
+
+    async fn start_untimed(&self, occasion: Arc<Occasion>) -> Result<Live<W>, StageError> {
         let bench = &self.bench;
         let first = match &self.settings {
             None => Arc::clone(&occasion),
@@ -325,11 +339,7 @@ impl<W: Entry> Slot<W> {
         &self,
         call: impl Future<Output = Result<R, Fault>>,
     ) -> Result<R, Fault> {
-        let mut deadline = self.bench.limits.deadline;
-        if self.settings.is_some() {
-            // A new instance takes its settings first.
-            deadline = deadline.saturating_add(configure::deadline(&self.bench.limits));
-        }
+        let deadline = self.bench.limits.deadline;
         match timeout(deadline, call).await {
             Ok(answer) => answer,
             Err(_) => Err(self.bench.fault(Cause::TooSlow { deadline })),

@@ -1,15 +1,20 @@
 //! Remembers what slaves are subscribed to on the bus: a slave that was taken out of the configuration
 //! while Weir was not running would have its queue fill for ever otherwise.
+//!
+//! Each configuration has a memory of its own for each bus: two may share a state directory, and
+//! neither is to detach the slaves of the other.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::Context as _;
 use tracing::warn;
+use weir_bus::Address;
 use weir_event::Subscription;
+use weir_pipeline::disk::replace_file;
 use weir_pipeline::plan::Plan;
+use weir_wasm::Digest;
 
 /// What each slave is subscribed to, by its name.
 pub(crate) type Subscriptions = BTreeMap<String, Vec<Subscription>>;
@@ -29,8 +34,14 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    pub(crate) fn open(state: &Path) -> anyhow::Result<Self> {
-        let path = state.join("attached.json");
+    /// What the slaves of this configuration are subscribed to on this bus.
+    pub(crate) fn open(state: &Path, config: &Path, bus: &Address) -> anyhow::Result<Self> {
+        let directory = state.join("attached");
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let config = config.canonicalize().unwrap_or_else(|_| config.to_owned());
+        let owner = Digest::of(format!("{}\n{bus}", config.display()).as_bytes());
+        let path = directory.join(format!("{owner:.16}.json"));
         let now = match fs::read(&path) {
             Ok(text) => read(&text).unwrap_or_else(|| {
                 let path = path.display();
@@ -66,22 +77,14 @@ impl Attached {
         if now == self.now {
             return Ok(());
         }
-        self.write(&now)
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
-        self.now = now;
-        Ok(())
-    }
-
-    fn write(&self, now: &Subscriptions) -> io::Result<()> {
         let text: BTreeMap<&String, Vec<&str>> = now
             .iter()
             .map(|(slave, patterns)| (slave, patterns.iter().map(Subscription::as_str).collect()))
             .collect();
-        let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&text)?)?;
-        file.sync_data()?;
-        fs::rename(new, &self.path)
+        replace_file(&self.path, &serde_json::to_vec(&text)?)
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.now = now;
+        Ok(())
     }
 }
 
@@ -111,24 +114,32 @@ mod tests {
             .collect()
     }
 
+    fn open(state: &tempfile::TempDir, config: &str) -> Attached {
+        let bus = Address::Embedded("bus".into());
+        Attached::open(state.path(), Path::new(config), &bus).unwrap()
+    }
+
     #[test]
     fn what_is_bound_is_remembered_until_it_is_not() {
         let state = tempfile::tempdir().unwrap();
-        let mut attached = Attached::open(state.path()).unwrap();
+        let mut attached = open(&state, "one.toml");
         assert!(attached.get().is_empty());
         attached.add(subscriptions(&[("eu", &["a.#"])])).unwrap();
         let more = subscriptions(&[("eu", &["a.#", "b.#"]), ("us", &["#"])]);
         attached.add(more.clone()).unwrap();
-        assert_eq!(Attached::open(state.path()).unwrap().get(), &more);
+        assert_eq!(open(&state, "one.toml").get(), &more);
+        assert!(open(&state, "other.toml").get().is_empty());
         let less = subscriptions(&[("us", &["#"])]);
         attached.set(less.clone()).unwrap();
-        assert_eq!(Attached::open(state.path()).unwrap().get(), &less);
+        assert_eq!(open(&state, "one.toml").get(), &less);
     }
 
     #[test]
     fn a_damaged_file_is_as_good_as_none() {
         let state = tempfile::tempdir().unwrap();
-        fs::write(state.path().join("attached.json"), b"{\"eu\": [").unwrap();
-        assert!(Attached::open(state.path()).unwrap().get().is_empty());
+        let mut attached = open(&state, "one.toml");
+        attached.add(subscriptions(&[("eu", &["#"])])).unwrap();
+        fs::write(&attached.path, b"{\"eu\": [").unwrap();
+        assert!(open(&state, "one.toml").get().is_empty());
     }
 }

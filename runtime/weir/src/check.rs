@@ -10,7 +10,7 @@ use weir_pipeline::plan::{BusPlan, Plan, SCHEMA, SourcePlan};
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
-use crate::ends::{bus_address, problem};
+use crate::ends::bus_address;
 use crate::supervisor::{chains, host};
 
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
@@ -59,8 +59,7 @@ fn problems(error: &anyhow::Error) -> Vec<serde_json::Value> {
 async fn look(args: &CheckArgs) -> anyhow::Result<String> {
     let plan = Config::read(&args.config)?.plan()?;
     let host = host(&plan)?;
-    let (plugins, errors) = Plugins::read(&host, &plan.plugins);
-    let mut found: Vec<Problem> = errors.into_iter().map(Problem::from).collect();
+    let (plugins, mut found) = Plugins::read(&host, &plan.plugins);
     if let Err(more) = chains(&plugins, &plan, |_| true).await {
         found.extend(more.problems);
     }
@@ -69,7 +68,7 @@ async fn look(args: &CheckArgs) -> anyhow::Result<String> {
             && let Err(error) = std::fs::File::open(path)
         {
             let message = format!("cannot read {}: {error}", path.display());
-            found.push(problem(&master.source_place, message));
+            found.push(Problem::at(&master.source_place, message));
         }
     }
     let bus = match (&plan.bus, args.offline) {
@@ -80,7 +79,8 @@ async fn look(args: &CheckArgs) -> anyhow::Result<String> {
                 Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),
                 Err(error) => vec![format!("{error:#}")],
             };
-            found.extend(told.into_iter().map(|told| problem(&plan.bus_place, told)));
+            let told = told.into_iter();
+            found.extend(told.map(|told| Problem::at(&plan.bus_place, told)));
             "RabbitMQ"
         }
     };

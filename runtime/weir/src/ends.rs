@@ -109,21 +109,13 @@ pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
     });
     let bus = bus_address(&plan.bus).err();
     let bus = bus.map(|error| (error, &plan.bus_place));
-    let problem = |(error, place): (anyhow::Error, &Place)| problem(place, format!("{error:#}"));
+    let problem =
+        |(error, place): (anyhow::Error, &Place)| Problem::at(place, format!("{error:#}"));
     bus.into_iter()
         .chain(masters)
         .chain(slaves)
         .map(problem)
         .collect()
-}
-
-/// A problem with what the file names there.
-pub(crate) fn problem(place: &Place, message: String) -> Problem {
-    Problem {
-        place: place.clone(),
-        message,
-        hint: None,
-    }
 }
 
 /// As many deliveries as the line takes, so that it never waits for the broker's next one.

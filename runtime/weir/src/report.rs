@@ -50,7 +50,7 @@ pub(crate) struct Counts {
     pub(crate) outcomes: u64,
     pub(crate) dead: u64,
     /// Events and other messages that went no further, by stage and reason. One that is processed
-    /// again after the source started again is dropped again.
+    /// again is dropped again.
     pub(crate) dropped: BTreeMap<(String, String), u64>,
 }
 

@@ -20,7 +20,7 @@ use weir_pipeline::assembly::Plugins;
 use weir_pipeline::chain::Chain;
 use weir_pipeline::file::Problems;
 use weir_pipeline::observe::Observer;
-use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
+use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SlavePlan, SourcePlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
 use weir_wasm::{Host, HostSettings};
 
@@ -50,8 +50,10 @@ pub(crate) struct Supervisor {
     postponed: Option<Plan>,
     /// What was last told about a configuration that cannot be read or is wrong.
     told: Option<String>,
-    /// Plugins whose file is gone or broken, and that was told.
-    broken: BTreeSet<String>,
+    /// Plugins whose file cannot be used, which was told.
+    faulty: BTreeSet<String>,
+    /// Why a pipeline cannot go on, if one ended while something else was waited for.
+    failed: Option<anyhow::Error>,
     observers: Arc<Observers>,
 }
 
@@ -82,8 +84,9 @@ impl Supervisor {
         let (plugins, errors) = Plugins::read(&host, &plan.plugins);
         plan.fit(errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
-        let bus = Bus::open(&ends::bus_address(&plan.bus)?).await?;
-        let attached = Attached::open(&plan.state)?;
+        let address = ends::bus_address(&plan.bus)?;
+        let bus = Bus::open(&address).await?;
+        let attached = Attached::open(&plan.state, config.path(), &address)?;
         let mut supervisor = Self {
             config,
             plan,
@@ -97,7 +100,8 @@ impl Supervisor {
             watcher,
             postponed: None,
             told: None,
-            broken: BTreeSet::new(),
+            faulty: BTreeSet::new(),
+            failed: None,
             observers,
         };
         if let BusPlan::RabbitMq(_) = supervisor.plan.bus {
@@ -139,7 +143,11 @@ impl Supervisor {
                 () = &mut done => break None,
             };
             tokio::select! {
-                () = self.refresh(force) => {}
+                () = self.refresh(force) => {
+                    if let Some(error) = self.failed.take() {
+                        break Some(error);
+                    }
+                }
                 // What takes long, such as a large plugin, does not keep a stop waiting.
                 () = signals.stop() => break None,
             }
@@ -201,17 +209,18 @@ impl Supervisor {
             .plugins
             .iter()
             .chain(self.postponed.iter().flat_map(|plan| &plan.plugins));
-        let paths: BTreeSet<PathBuf> = plugins.map(|plugin| plugin.path.clone()).collect();
+        let paths: BTreeSet<&PathBuf> = plugins.map(|plugin| &plugin.path).collect();
         let new: BTreeSet<PathBuf> = paths
             .into_iter()
             .filter(|path| self.watcher.is_new(path) || force)
+            .cloned()
             .collect();
         self.miss_plugins();
         // A plan that waits for a plugin gets another chance when one comes.
         let waits = self.postponed.is_some() && !new.is_empty();
         match self.config.changed(force || waits) {
             Ok(None) => {
-                if self.told.is_some() {
+                if self.told.is_some() && self.postponed.is_none() {
                     info!("the configuration is again what is in service");
                 }
                 self.swap_plugins(&new).await;
@@ -249,16 +258,16 @@ impl Supervisor {
             }
             match self.swap(&plugin).await {
                 Ok(()) => {
-                    if self.broken.remove(&plugin.name) {
+                    if self.faulty.remove(&plugin.name) {
                         info!(plugin = plugin.name, "the file is in service");
                     }
                 }
                 Err(error) => {
                     error!(
                         plugin = plugin.name,
-                        "the old version stays in service: {error:#}"
+                        "the old version stays in service:\n{error:#}"
                     );
-                    self.broken.insert(plugin.name);
+                    self.faulty.insert(plugin.name);
                 }
             }
         }
@@ -267,7 +276,7 @@ impl Supervisor {
     /// Tells once of plugins whose file is gone: they go on, but Weir would not start again.
     fn miss_plugins(&mut self) {
         for plugin in &self.plan.plugins {
-            if !plugin.path.exists() && self.broken.insert(plugin.name.clone()) {
+            if !plugin.path.exists() && self.faulty.insert(plugin.name.clone()) {
                 let (plugin, path) = (&plugin.name, plugin.path.display());
                 warn!(
                     plugin,
@@ -281,7 +290,8 @@ impl Supervisor {
     async fn swap(&mut self, plugin: &PluginPlan) -> anyhow::Result<()> {
         let started = Instant::now();
         let mut plugins = self.plugins.clone();
-        plugins.replace(&self.host, plugin)?;
+        let problem = plugins.replace(&self.host, plugin).err();
+        self.plan.fit(problem.into_iter().collect())?;
         let (Some((_, old)), Some((_, new))) =
             (self.plugins.find(&plugin.name), plugins.find(&plugin.name))
         else {
@@ -344,6 +354,8 @@ impl Supervisor {
 
         let old = std::mem::replace(&mut self.plan, plan);
         self.plugins = plugins;
+        // Every one of them was read just now.
+        self.faulty.clear();
         let gone: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
         let gone = gone
             .iter()
@@ -355,7 +367,10 @@ impl Supervisor {
             if let Some(ends) = ends.remove(&id) {
                 match self.start_pipeline(id.clone(), chain, ends) {
                     Ok(()) => info!(pipeline = %id, "started"),
-                    Err(error) => error!(pipeline = %id, "cannot start: {error:#}"),
+                    Err(error) => {
+                        error!(pipeline = %id, "cannot start: {error:#}");
+                        self.failed.get_or_insert(error);
+                    }
                 }
             } else if let Some(running) = self.pipelines.get(&id) {
                 running.chain.send_replace(Arc::new(chain));
@@ -391,21 +406,23 @@ impl Supervisor {
         runs && same && plan.limits == self.plan.limits && same_plugins()
     }
 
-    /// Has the bus queue what slaves subscribe to. After an error no new slave is attached.
+    /// Has the bus queue what slaves subscribe to anew. After an error no new slave is attached.
     async fn attach(&mut self, plan: &Plan) -> anyhow::Result<()> {
         self.attached.add(wanted(plan))?;
-        for (nth, slave) in plan.slaves.iter().enumerate() {
-            let Err(error) = self.bus.attach(&slave.name, &slave.subscribe).await else {
-                continue;
-            };
-            for attached in &plan.slaves[..nth] {
-                if self.plan.slave(&attached.name).is_none() {
-                    self.bus.detach(&attached.name, &attached.subscribe).await?;
-                }
+        let known = |slave: &SlavePlan| self.plan.slave(&slave.name);
+        let changed: Vec<&SlavePlan> = plan
+            .slaves
+            .iter()
+            .filter(|slave| known(slave).is_none_or(|known| known.subscribe != slave.subscribe))
+            .collect();
+        for slave in &changed {
+            if let Err(error) = self.bus.attach(&slave.name, &slave.subscribe).await {
+                // What is bound by now is more than is wanted.
+                self.unbind().await;
+                return Err(error.into());
             }
-            return Err(error.into());
         }
-        for slave in &plan.slaves {
+        for slave in changed {
             if self.plan.slave(&slave.name).is_none() {
                 info!(slave = slave.name, "attached");
             }
@@ -479,6 +496,7 @@ impl Supervisor {
             };
             if let Err(error) = self.ended(ended) {
                 error!("{error:#}");
+                self.failed.get_or_insert(error);
             }
         }
     }

@@ -101,12 +101,10 @@ impl Watcher {
     /// True if the file is another one than when it was first followed, or than at the last call.
     pub(crate) fn is_new(&mut self, file: &Path) -> bool {
         let now = look(file);
-        let before = self.seen.get(file);
-        let new = now.is_some() && before != Some(&now);
-        if new {
-            self.seen.insert(file.to_owned(), now);
-        }
-        new
+        let is_there = now.is_some();
+        let new = self.seen.get(file) != Some(&now);
+        self.seen.insert(file.to_owned(), now);
+        new && is_there
     }
 }
 

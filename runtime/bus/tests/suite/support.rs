@@ -79,8 +79,9 @@ fn make_vhosts() -> Option<(String, String)> {
         return None;
     };
     let (scheme, rest) = url.split_once("://").expect("this is a URL");
-    let server = rest.split('/').next().unwrap_or(rest);
-    let user = server.split([':', '@']).next().unwrap_or("guest");
+    let (server, _) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
+    let login = server.split_once('@').map_or("guest", |(login, _)| login);
+    let (user, _) = login.split_once(':').unwrap_or((login, ""));
     let prefix = format!("test-{}", std::process::id());
     let expression = format!(
         // First those go whose process has gone.

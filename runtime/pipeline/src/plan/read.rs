@@ -19,12 +19,12 @@ pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, file: &Path
     let start = Span { start: 0, end: 0 };
     let state = path(reader, &mut root, "state");
     let state = state.unwrap_or_else(|| reader.directory.join("weir-data"));
-    let (bus, bus_place) = match root.table(reader, "bus", "[bus]") {
+    let bus = match root.table(reader, "bus", "[bus]") {
         Some(table) => bus(reader, table),
-        None => (Some(BusPlan::Embedded(state.join("bus"))), start),
+        None => Some((BusPlan::Embedded(state.join("bus")), start)),
     };
     let broker = match &bus {
-        Some(BusPlan::RabbitMq(url)) => Some(url.clone()),
+        Some((BusPlan::RabbitMq(url), _)) => Some(url.clone()),
         _ => None,
     };
     let limits = root.table(reader, "limits", "[limits]");
@@ -65,10 +65,11 @@ pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, file: &Path
         let hint = "add a [[master]] (a pipeline onto the bus) or a [[slave]] (one from it)";
         reader.problem(start, "there is nothing to run", Some(hint.to_owned()));
     }
+    let (bus, bus_place) = bus?;
     Some(Plan {
         path: file.to_owned(),
         state,
-        bus: bus?,
+        bus,
         bus_place: reader.place(bus_place),
         limits,
         plugins,
@@ -113,24 +114,20 @@ fn conflicts(reader: &mut Reader<'_>, masters: &[MasterPlan], slaves: &[SlavePla
 }
 
 /// The bus, and where its URL stands.
-fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> (Option<BusPlan>, Span) {
-    let at = table.at;
+fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> Option<(BusPlan, Span)> {
     let url = table.string(reader, "url");
     table.finish(reader);
-    let Some(url) = url else {
-        return (None, at);
-    };
+    let url = url?;
     let at = url.span;
     let Some(directory) = url.value.strip_prefix("embedded:") else {
-        return (amqp_url(reader, url).map(BusPlan::RabbitMq), at);
+        return Some((BusPlan::RabbitMq(amqp_url(reader, url)?), at));
     };
     if directory.is_empty() {
         let hint = "write `embedded:DIR`, or leave [bus] out".to_owned();
         reader.problem(at, "`embedded:` needs a directory", Some(hint));
-        return (None, at);
+        return None;
     }
-    let directory = reader.directory.join(directory);
-    (Some(BusPlan::Embedded(directory)), at)
+    Some((BusPlan::Embedded(reader.directory.join(directory)), at))
 }
 
 fn amqp_url(reader: &mut Reader<'_>, url: Spanned<String>) -> Option<Secret> {
@@ -515,6 +512,7 @@ fn stage<'a>(
     let mut at = table.at;
     let plugin = table.string(reader, "plugin");
     let name = table.optional_string(reader, "name");
+    let known = reader.substituted.len();
     let settings = match table.take("config") {
         Some(value) if value.as_table().is_some() => {
             at = value.span;
@@ -539,6 +537,7 @@ fn stage<'a>(
         name: format!("{owner}/{name}"),
         plugin: plugin.value,
         settings: Secret::new(settings?.to_string()),
+        secrets: reader.substituted.drain(known..).map(Secret::new).collect(),
         place: reader.place(at),
     })
 }

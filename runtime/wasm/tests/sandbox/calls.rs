@@ -204,6 +204,23 @@ async fn a_loop_with_fuel_ends_at_the_deadline_and_lets_other_tasks_go_on() {
     assert!(turns > 0);
 }
 
+/// Settings that are taken in every instance have their own time, and leave the event's as it is.
+#[tokio::test]
+async fn time_for_settings_is_not_time_for_the_event() {
+    let limits = Limits {
+        deadline: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let deadline = limits.deadline;
+    let stage = misbehaving(r#""dawdle""#, limits, Instances::Fresh).await;
+    assert_eq!(
+        stage.transform(&event("one")).await.unwrap(),
+        [event("one")]
+    );
+    let fault = stage.transform(&event("slow")).await.unwrap_err();
+    assert_eq!(fault.cause, Cause::TooSlow { deadline });
+}
+
 #[tokio::test]
 async fn a_plugin_that_sleeps_is_given_up_at_the_deadline() {
     let limits = Limits {

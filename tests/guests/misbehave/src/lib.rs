@@ -71,6 +71,8 @@ enum Deed {
     SpinEarly,
     /// Prints while it takes the settings, and with every event.
     PrintEarly,
+    /// Takes its time over the settings, in every instance, and sleeps over the event `slow`.
+    Dawdle,
 }
 
 static DEED: OnceLock<Deed> = OnceLock::new();
@@ -87,6 +89,10 @@ impl Guest for Plugin {
             Deed::PanicEarly => panic!("as told"),
             Deed::SpinEarly => spin(),
             Deed::PrintEarly => print(),
+            Deed::Dawdle => {
+                print();
+                std::thread::sleep(Duration::from_millis(200));
+            }
             _ => {}
         }
         DEED.set(settings.deed)
@@ -106,7 +112,8 @@ fn act(deed: &Deed, mut event: Event) -> Result<Vec<Event>, Failure> {
         Deed::Panic => panic!("as told"),
         Deed::Exit => exit(),
         Deed::Spin => spin(),
-        Deed::Sleep => std::thread::sleep(Duration::from_mins(1)),
+        Deed::Dawdle if event.id != "slow" => {}
+        Deed::Sleep | Deed::Dawdle => std::thread::sleep(Duration::from_mins(1)),
         Deed::Recurse => say(&mut event, "depth", &recurse(0)),
         Deed::Hog(mebibytes) => say(&mut event, "hogged", &hog(*mebibytes)),
         Deed::Flood(count) => {
