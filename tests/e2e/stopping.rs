@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::{Site, frames};
+use crate::harness::{Broker, Site, frames};
 
 const CONFIG: &str = r##"
 [[plugin]]
@@ -112,4 +112,36 @@ fn killed_again_and_again_it_loses_nothing_that_it_took() {
         (names.len() == 300).then_some(())
     });
     drop(weir);
+}
+
+/// What a broker sends back is whole in the hands of the client library, which would log it.
+#[test]
+fn a_message_that_comes_back_is_held_and_not_shown() {
+    let Some(broker) = Broker::new() else { return };
+    let site = Site::new(&format!(
+        r##"
+[bus]
+url = "{}"
+
+[[master]]
+name = "cloud"
+dialect = "geoserver-cloud"
+source = {{ type = "stdin" }}
+
+[[slave]]
+name = "eu"
+subscribe = ["#"]
+sink = {{ type = "amqp", exchange = "eu", dialect = "geoserver-cloud" }}
+"##,
+        broker.url
+    ));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    weir.feed(frames().iter().map(String::as_str));
+    weir.wait_for_log("no queue takes messages");
+    let (_, log) = weir.stop();
+    assert!(
+        !log.contains("BasicReturn") && !log.contains("data: ["),
+        "{log}"
+    );
 }

@@ -98,7 +98,11 @@ impl Plugins {
                     "stage `{}`: `{}` is a {world}, and belongs into {}",
                     plan.name,
                     plan.plugin,
-                    if is_route { "`stages`" } else { "`route`" }
+                    if is_route {
+                        "`stages`"
+                    } else {
+                        "the `route` of a master"
+                    }
                 );
                 Err(Problem::at(&plan.place, message))
             }

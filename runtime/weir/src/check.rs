@@ -6,11 +6,11 @@ use serde_json::json;
 use weir_bus::{Bus, Mismatch};
 use weir_pipeline::assembly::Plugins;
 use weir_pipeline::file::{Problem, Problems};
-use weir_pipeline::plan::{BusPlan, Plan, SCHEMA, SourcePlan};
+use weir_pipeline::plan::{BusPlan, Plan, SCHEMA};
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
-use crate::ends::bus_address;
+use crate::ends::{bus_address, wrong_files};
 use crate::supervisor::{chains, host};
 
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
@@ -63,14 +63,7 @@ async fn look(args: &CheckArgs) -> anyhow::Result<String> {
     if let Err(more) = chains(&plugins, &plan, |_| true).await {
         found.extend(more.problems);
     }
-    for master in &plan.masters {
-        if let SourcePlan::File(path) = &master.source
-            && let Err(error) = std::fs::File::open(path)
-        {
-            let message = format!("cannot read {}: {error}", path.display());
-            found.push(Problem::at(&master.source_place, message));
-        }
-    }
+    found.extend(wrong_files(&plan));
     let bus = match (&plan.bus, args.offline) {
         (BusPlan::Embedded(_), _) => "embedded bus",
         (BusPlan::RabbitMq(_), true) => "RabbitMQ (not tried)",

@@ -93,6 +93,27 @@ pub(crate) fn names(plan: &Plan, id: &PipelineId) -> anyhow::Result<Names> {
     Names::open(&path).with_context(|| format!("cannot keep names in {}", path.display()))
 }
 
+/// What is wrong with the files of a plan, as far as it shows before anything is opened.
+pub(crate) fn wrong_files(plan: &Plan) -> Vec<Problem> {
+    let sources = plan.masters.iter().filter_map(|master| {
+        let SourcePlan::File(path) = &master.source else {
+            return None;
+        };
+        let error = std::fs::File::open(path).err()?;
+        let message = format!("cannot read {}: {error}", path.display());
+        Some(Problem::at(&master.source_place, message))
+    });
+    let sinks = plan.slaves.iter().filter_map(|slave| {
+        let SinkEnd::File(path) = &slave.sink.end else {
+            return None;
+        };
+        let error = LineSink::check(path).err()?;
+        let message = format!("cannot write {}: {error}", path.display());
+        Some(Problem::at(&slave.sink.place, message))
+    });
+    sources.chain(sinks).collect()
+}
+
 /// What is wrong with the URLs of a plan; only their reader can tell.
 pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
     let masters = plan.masters.iter().filter_map(|master| {

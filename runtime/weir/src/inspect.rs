@@ -51,6 +51,8 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         )?;
         writeln!(out, "size     {} bytes", inspection.size)?;
         writeln!(out, "sha256   {digest}")?;
+        list(&mut out, "problems", &problems)?;
+        list(&mut out, "exports ", &inspection.exports)?;
         let offered = |import: &String| {
             if import.starts_with("wasi:") {
                 format!("{import} (offered with nothing in it)")
@@ -60,8 +62,6 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         };
         let imports: Vec<String> = inspection.imports.iter().map(offered).collect();
         list(&mut out, "imports ", &imports)?;
-        list(&mut out, "exports ", &inspection.exports)?;
-        list(&mut out, "problems", &problems)?;
     }
     if problems.is_empty() {
         Ok(())

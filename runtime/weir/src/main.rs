@@ -48,8 +48,9 @@ fn main() -> ExitCode {
             Command::Plugin(PluginCommand::Inspect(args)) => inspect::inspect(&args),
         }
     });
-    // A reader of standard input sits in a thread that nothing interrupts.
-    runtime.shutdown_background();
+    // Everything in it was stopped by now, but for a reader of standard input, which nothing
+    // interrupts, and for what still tries to connect, which takes its end for a fault of its own.
+    std::mem::forget(runtime);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
@@ -83,8 +84,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 /// Logs to standard error, so that standard output is free for what a pipeline or command writes.
+///
+/// lapin is heard only where it is asked for by name: it logs whole messages, which may hold
+/// passwords, and calls errors what Weir handles.
 fn log(json: bool, default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| default.to_owned());
+    let filter = EnvFilter::try_new(format!("lapin=off,{wanted}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("lapin=off,{default}")));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

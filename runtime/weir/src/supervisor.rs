@@ -225,6 +225,11 @@ impl Supervisor {
                 }
                 self.swap_plugins(&new).await;
             }
+            Ok(Some(plan)) if plan == self.plan => {
+                self.postponed = None;
+                info!("the configuration is what is in service");
+                self.swap_plugins(&new).await;
+            }
             Ok(Some(plan)) => match self.reload(plan.clone()).await {
                 Ok(()) => {
                     self.postponed = None;

@@ -2,7 +2,7 @@
 //! the same for editors; a test holds the two together.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use weir_event::{Action, Dialect, Subscription, SubscriptionError};
@@ -86,17 +86,13 @@ fn conflicts(reader: &mut Reader<'_>, masters: &[MasterPlan], slaves: &[SlavePla
             continue;
         };
         let (name, place) = (&slave.name, &slave.sink.place);
-        if let Some(other) = slaves[..nth]
-            .iter()
-            .find(|other| other.sink.end == slave.sink.end)
-        {
+        let writes_there = |other: &&SlavePlan| matches!(&other.sink.end, SinkEnd::File(path) if is_same(path, sink));
+        if let Some(other) = slaves[..nth].iter().find(writes_there) {
             let message = format!("slaves {} and {name} write to the same file", other.name);
             reader.problem_at(place, message, hint());
         }
-        if let Some(master) = masters
-            .iter()
-            .find(|master| matches!(&master.source, SourcePlan::File(source) if source == sink))
-        {
+        let reads_it = |master: &&MasterPlan| matches!(&master.source, SourcePlan::File(path) if is_same(path, sink));
+        if let Some(master) = masters.iter().find(reads_it) {
             let message = format!(
                 "slave {name} writes to the file that master {} reads",
                 master.name
@@ -111,6 +107,25 @@ fn conflicts(reader: &mut Reader<'_>, masters: &[MasterPlan], slaves: &[SlavePla
         let message = "more than one master reads standard input";
         reader.problem_at(&master.source_place, message, None);
     }
+}
+
+/// True if both lead to the same file, as far as it can be told without looking.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let plain = |path: &Path| {
+        let mut plain = PathBuf::new();
+        for component in std::path::absolute(path)
+            .as_deref()
+            .unwrap_or(path)
+            .components()
+        {
+            match component {
+                Component::ParentDir => drop(plain.pop()),
+                component => plain.push(component),
+            }
+        }
+        plain
+    };
+    plain(one) == plain(other)
 }
 
 /// The bus, and where its URL stands.

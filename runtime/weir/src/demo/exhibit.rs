@@ -10,7 +10,7 @@ use weir_pipeline::observe::{Observation, Observer};
 use weir_pipeline::plan::{PipelineId, Plan};
 
 /// The widest that a column of the table gets, in characters.
-const MAX_WIDTH: usize = 60;
+const MAX_WIDTH: usize = 70;
 
 pub(crate) struct Exhibit {
     plan: Plan,

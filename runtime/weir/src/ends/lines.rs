@@ -155,6 +155,19 @@ impl LineSink {
         Ok(Self::new(Output::File(file)))
     }
 
+    /// Says what would keep `append` from its file, without touching anything.
+    pub(crate) fn check(path: &Path) -> io::Result<()> {
+        let existing = path.ancestors().find_map(|path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((path, metadata.is_dir()))
+        });
+        match existing {
+            Some((there, true)) if there == path => Err(io::ErrorKind::IsADirectory.into()),
+            Some((there, false)) if there != path => Err(io::ErrorKind::NotADirectory.into()),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn stdout() -> Self {
         Self::new(Output::Stdout)
     }
