@@ -138,6 +138,35 @@ fn the_broker_is_tried_unless_told_otherwise() {
         !told.contains("ERROR"),
         "what is not there yet is no fault: {told}"
     );
+
+    // A master has to wait for an exchange that is not there, and a slave makes it.
+    let master = r#"
+[[master]]
+name = "cloud"
+dialect = "geoserver-cloud"
+source = { type = "amqp", exchange = "geoserver" }
+"#;
+    let stdout = r#"sink = { type = "stdout" }"#;
+    let sink = r#"sink = { type = "amqp", exchange = "eu" }"#;
+    let config = GOOD.replace(stdout, sink);
+    let bus = format!("[bus]\nurl = \"{}\"\n", broker.url);
+    let output = Site::new(&format!("{bus}{config}{master}")).call(&["check"]);
+    let told = text(&output.stdout);
+    assert!(
+        told.contains("waits for the exchange `geoserver`"),
+        "{told}"
+    );
+    assert!(!told.contains("`eu`"), "{told}");
+
+    // Brokers of sources and sinks are tried as well.
+    let elsewhere = sink.replace("exchange", r#"url = "amqp://127.0.0.1:1", exchange"#);
+    let output = Site::new(&GOOD.replace(stdout, &elsewhere)).call(&["check"]);
+    let told = text(&output.stderr);
+    assert_eq!(code(&output), 3, "{told}");
+    assert!(
+        told.contains("weir.toml:10:8: the broker is not available"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -164,3 +164,13 @@ pub(crate) fn foreign_publisher(address: &AmqpUrl, exchange: &str, mandatory: bo
     let link = Arc::new(Link::new(address, "weir slave"));
     Publisher::new(link, Exchange::foreign(exchange), mandatory)
 }
+
+pub(crate) async fn has_exchange(address: &AmqpUrl, exchange: &str) -> Result<bool, BusError> {
+    let link = Link::new(address, "weir check");
+    let channel = link.first_channel().await?;
+    match topology::find_exchange(&channel, exchange).await {
+        Ok(()) => Ok(true),
+        Err(BusError::Missing(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

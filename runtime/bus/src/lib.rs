@@ -190,6 +190,12 @@ impl Bus {
         }
     }
 
+    /// True if somebody else's exchange is there. Like [`preflight`](Self::preflight), this does not
+    /// wait for a broker that is away.
+    pub async fn has_exchange(address: &AmqpUrl, exchange: &str) -> Result<bool, BusError> {
+        amqp::has_exchange(address, exchange).await
+    }
+
     pub fn state(&self) -> State {
         match &self.0 {
             Kind::Amqp(broker) => broker.state(),

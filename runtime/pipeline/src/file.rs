@@ -83,8 +83,7 @@ fn masked(line: &str) -> String {
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
         if first == '"' || first == '\'' {
-            let content = string(&rest[1..], first);
-            let (text, after) = rest[1..].split_at(content);
+            let (text, after) = rest[1..].split_at(closing_quote(&rest[1..], first));
             shown.push(first);
             if after
                 .get(1..)
@@ -114,8 +113,8 @@ fn masked(line: &str) -> String {
     shown
 }
 
-/// How long a string is up to its closing quote, or to the end of the line.
-fn string(text: &str, quote: char) -> usize {
+/// Where a string ends: at its closing quote, or with the line.
+fn closing_quote(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices() {
         if c == quote && !escaped {

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// over between two events. SIGHUP has it look at once. SIGTERM and SIGINT stop it when what is in
     /// flight is settled; a second one stops it at once, and what was in flight comes again.
     Run(RunArgs),
-    /// Check a configuration: the file, every plugin with its settings, the broker
+    /// Check a configuration: the file, what it names, every plugin with its settings, the brokers
     Check(CheckArgs),
     /// The main job with recorded events on the embedded bus; needs nothing installed
     Demo(DemoArgs),
@@ -65,7 +65,7 @@ pub(crate) struct CheckArgs {
         env = "WEIR_CONFIG"
     )]
     pub(crate) config: PathBuf,
-    /// Leave the broker out
+    /// Leave the brokers out
     #[arg(long)]
     pub(crate) offline: bool,
     /// Print the JSON schema of the configuration, for editors, and do nothing else

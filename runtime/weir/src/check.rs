@@ -6,11 +6,11 @@ use serde_json::json;
 use weir_bus::{Bus, Mismatch};
 use weir_pipeline::assembly::Plugins;
 use weir_pipeline::file::{Problem, Problems};
-use weir_pipeline::plan::{BusPlan, Plan, SCHEMA};
+use weir_pipeline::plan::{BusPlan, PipelineId, Plan, SCHEMA, Secret};
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
-use crate::ends::{bus_address, wrong_files};
+use crate::ends::{amqp_url, bus_address, foreign, wrong_files};
 use crate::supervisor::{chains, host};
 
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
@@ -64,21 +64,54 @@ async fn look(args: &CheckArgs) -> anyhow::Result<String> {
         found.extend(more.problems);
     }
     found.extend(wrong_files(&plan));
+    let mut waits = Vec::new();
+    if !args.offline {
+        let (problems, missing) = try_brokers(&plan).await;
+        found.extend(problems);
+        waits = missing;
+    }
+    plan.fit(found)?;
     let bus = match (&plan.bus, args.offline) {
         (BusPlan::Embedded(_), _) => "embedded bus",
         (BusPlan::RabbitMq(_), true) => "RabbitMQ (not tried)",
-        (BusPlan::RabbitMq(_), false) => {
-            let told = match preflight(&plan).await {
-                Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),
-                Err(error) => vec![format!("{error:#}")],
-            };
-            let told = told.into_iter();
-            found.extend(told.map(|told| Problem::at(&plan.bus_place, told)));
-            "RabbitMQ"
-        }
+        (BusPlan::RabbitMq(_), false) => "RabbitMQ",
     };
-    plan.fit(found)?;
-    Ok(summary(&plan, &plugins, bus))
+    let mut lines = summary(&plan, &plugins, bus);
+    lines.extend(waits);
+    Ok(lines.join("\n"))
+}
+
+/// Tries every broker that the plan names; says what is wrong, and what masters have to wait for.
+async fn try_brokers(plan: &Plan) -> (Vec<Problem>, Vec<String>) {
+    let (mut found, mut waits) = (Vec::new(), Vec::new());
+    let mut away: Option<&Secret> = None;
+    if let BusPlan::RabbitMq(url) = &plan.bus {
+        let told = match preflight(plan).await {
+            Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),
+            Err(error) => {
+                away = Some(url);
+                vec![format!("{error:#}")]
+            }
+        };
+        let told = told.into_iter();
+        found.extend(told.map(|told| Problem::at(&plan.bus_place, told)));
+    }
+    for end in foreign(plan).filter(|end| Some(end.url) != away) {
+        let there = async {
+            let url = amqp_url(end.url)?;
+            anyhow::Ok(Bus::has_exchange(&url, end.exchange).await?)
+        };
+        match (there.await, &end.pipeline) {
+            (Err(error), _) => found.push(Problem::at(end.place, format!("{error:#}"))),
+            (Ok(false), PipelineId::Master(_)) => waits.push(format!(
+                "  {} waits for the exchange `{}`, which is not there yet: what is published before the queue of the master is bound to it is lost",
+                end.pipeline, end.exchange
+            )),
+            // That of a slave is made.
+            (Ok(_), _) => {}
+        }
+    }
+    (found, waits)
 }
 
 /// What is otherwise on the broker than Weir wants it.
@@ -92,7 +125,7 @@ async fn preflight(plan: &Plan) -> anyhow::Result<Vec<Mismatch>> {
     Ok(bus.preflight(&slaves).await?)
 }
 
-fn summary(plan: &Plan, plugins: &Plugins, bus: &str) -> String {
+fn summary(plan: &Plan, plugins: &Plugins, bus: &str) -> Vec<String> {
     let mut lines = vec![format!(
         "the configuration is right; it would run on: {bus}"
     )];
@@ -112,5 +145,5 @@ fn summary(plan: &Plan, plugins: &Plugins, bus: &str) -> String {
         };
         lines.push(format!("  {id}: {stages}"));
     }
-    lines.join("\n")
+    lines
 }

@@ -114,28 +114,49 @@ pub(crate) fn wrong_files(plan: &Plan) -> Vec<Problem> {
     sources.chain(sinks).collect()
 }
 
-/// What is wrong with the URLs of a plan; only their reader can tell.
-pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
+/// An exchange of somebody else's that a plan names, and where.
+pub(crate) struct Foreign<'a> {
+    pub(crate) pipeline: PipelineId,
+    pub(crate) url: &'a Secret,
+    pub(crate) exchange: &'a str,
+    pub(crate) place: &'a Place,
+}
+
+/// The exchanges that masters read from, and those that slaves write to.
+pub(crate) fn foreign(plan: &Plan) -> impl Iterator<Item = Foreign<'_>> {
     let masters = plan.masters.iter().filter_map(|master| {
-        let SourcePlan::Amqp { url, .. } = &master.source else {
+        let SourcePlan::Amqp { url, exchange, .. } = &master.source else {
             return None;
         };
-        Some((amqp_url(url).err()?, &master.source_place))
+        Some(Foreign {
+            pipeline: PipelineId::Master(master.name.clone()),
+            url,
+            exchange,
+            place: &master.source_place,
+        })
     });
     let slaves = plan.slaves.iter().filter_map(|slave| {
-        let SinkEnd::Amqp { url, .. } = &slave.sink.end else {
+        let SinkEnd::Amqp { url, exchange, .. } = &slave.sink.end else {
             return None;
         };
-        Some((amqp_url(url).err()?, &slave.sink.place))
+        Some(Foreign {
+            pipeline: PipelineId::Slave(slave.name.clone()),
+            url,
+            exchange,
+            place: &slave.sink.place,
+        })
     });
+    masters.chain(slaves)
+}
+
+/// What is wrong with the URLs of a plan; only their reader can tell.
+pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
     let bus = bus_address(&plan.bus).err();
     let bus = bus.map(|error| (error, &plan.bus_place));
-    let problem =
-        |(error, place): (anyhow::Error, &Place)| Problem::at(place, format!("{error:#}"));
+    let foreign = foreign(plan).filter_map(|end| Some((amqp_url(end.url).err()?, end.place)));
     bus.into_iter()
-        .chain(masters)
-        .chain(slaves)
-        .map(problem)
+        .chain(foreign)
+        .map(|(error, place)| Problem::at(place, format!("{error:#}")))
         .collect()
 }
 
@@ -144,7 +165,7 @@ fn prefetch(policy: &Policy) -> u16 {
     u16::try_from(policy.capacity).unwrap_or(u16::MAX)
 }
 
-fn amqp_url(url: &Secret) -> anyhow::Result<AmqpUrl> {
+pub(crate) fn amqp_url(url: &Secret) -> anyhow::Result<AmqpUrl> {
     Ok(url.reveal().parse()?)
 }
 

@@ -226,6 +226,8 @@ impl Supervisor {
                 self.swap_plugins(&new).await;
             }
             Ok(Some(plan)) if plan == self.plan => {
+                // Lines may have moved.
+                self.plan = plan;
                 self.postponed = None;
                 info!("the configuration is what is in service");
                 self.swap_plugins(&new).await;
