@@ -8,12 +8,15 @@
 //! - [`line`]: the machine that decides about each delivery. Pure: a simulation can drive it.
 //! - [`run`]: the loop that carries out what the line decides, between a source and a sink.
 //! - [`ends`]: what a source and a sink are. Their implementations live with the binary.
+//! - [`names`]: what masters learned of the names of objects; [`disk`]: how it is kept.
+//! - [`observe`]: what happens to events, for those who count and log it.
 //!
 //! What a pipeline promises: a delivery is accepted only after every outcome is confirmed; outcomes
 //! leave in the order in which deliveries came; a failure that may pass holds the line, one that
 //! will not ends in a dead letter with its reason; an event is handled wholly by one chain.
 //!
-//! Nothing here touches the network, the clock of the operating system or the environment.
+//! Nothing here touches the network or the environment, but for the working directory that relative
+//! paths are relative to.
 
 pub mod assembly;
 pub mod chain;
