@@ -179,7 +179,7 @@ fn native_event(event: &Event) -> weir_plugin::Event {
         properties: event
             .properties
             .iter()
-            .map(|property| weir_plugin::Property {
+            .map(|property| weir_plugin::Pair {
                 name: property.name.clone(),
                 value: property.value.clone(),
             })

@@ -1,15 +1,15 @@
 //! Drops events about certain kinds of objects, such as `security` and `logging`.
 
 use serde::Deserialize;
-use weir_plugin::{Action, Event, Failure, Filter, Verdict};
+use weir_plugin::{ACTIONS, Event, Failure, Filter, Interest, Verdict};
 
 /// What to drop.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct DropKinds {
     kinds: Vec<String>,
-    /// All of them where the settings name none.
-    actions: Vec<Action>,
+    /// Every action if there is none.
+    actions: Vec<String>,
 }
 
 /// The settings as they are written.
@@ -31,14 +31,11 @@ impl TryFrom<Settings> for DropKinds {
             );
         }
         let actions = match settings.actions {
-            None => Action::ALL.to_vec(),
+            None => Vec::new(),
             Some(names) if names.is_empty() => {
                 return Err("`actions` is empty: leave it out to drop every action".to_owned());
             }
-            Some(names) => names
-                .iter()
-                .map(|name| action(name))
-                .collect::<Result<_, _>>()?,
+            Some(names) => names.into_iter().map(known).collect::<Result<_, _>>()?,
         };
         Ok(Self {
             kinds: settings.kinds,
@@ -47,27 +44,29 @@ impl TryFrom<Settings> for DropKinds {
     }
 }
 
-fn action(name: &str) -> Result<Action, String> {
-    Action::ALL
-        .into_iter()
-        .find(|action| action.as_str() == name)
-        .ok_or_else(|| {
-            let known = Action::ALL.map(|action| format!("`{}`", action.as_str()));
-            format!("`{name}` is no action: use {}", known.join(", "))
-        })
+/// Refuses what is most likely misspelt.
+fn known(action: String) -> Result<String, String> {
+    if ACTIONS.contains(&action.as_str()) {
+        return Ok(action);
+    }
+    let known = ACTIONS.map(|action| format!("`{action}`"));
+    Err(format!("`{action}` is no action: use {}", known.join(", ")))
 }
 
 impl Filter for DropKinds {
     fn filter(&self, event: &Event) -> Result<Verdict, Failure> {
         let kind = &event.subject.kind;
-        if self.kinds.contains(kind) && self.actions.contains(&event.action) {
+        let action = &event.action;
+        let concerned = self.actions.is_empty() || self.actions.contains(action);
+        if concerned && self.kinds.contains(kind) {
             // Reasons are counted, so they are few: the rule, and not the object.
-            return Ok(Verdict::Drop(format!(
-                "kind `{kind}` {}",
-                event.action.as_str()
-            )));
+            return Ok(Verdict::Drop(format!("kind `{kind}` {action}")));
         }
         Ok(Verdict::Keep)
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::empty()
     }
 }
 
@@ -80,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    fn verdict(settings: &str, action: Action, kind: &str) -> Verdict {
+    fn verdict(settings: &str, action: &str, kind: &str) -> Verdict {
         let plugin: DropKinds = from_settings(settings).unwrap();
         plugin
             .filter(&event(action, object(kind, "topp", "states")))
@@ -90,15 +89,15 @@ mod tests {
     #[test]
     fn only_the_named_kinds_are_dropped() {
         let settings = r#"{"kinds": ["security", "a-kind-of-tomorrow"]}"#;
-        for action in Action::ALL {
+        for action in ACTIONS {
             assert_eq!(
                 verdict(settings, action, "security"),
-                Verdict::Drop(format!("kind `security` {}", action.as_str()))
+                Verdict::Drop(format!("kind `security` {}", action))
             );
             assert_eq!(verdict(settings, action, "layer"), Verdict::Keep);
         }
         assert_ne!(
-            verdict(settings, Action::Added, "a-kind-of-tomorrow"),
+            verdict(settings, "added", "a-kind-of-tomorrow"),
             Verdict::Keep
         );
     }
@@ -106,9 +105,9 @@ mod tests {
     #[test]
     fn actions_narrow_what_is_dropped() {
         let settings = r#"{"kinds": ["layer"], "actions": ["removed"]}"#;
-        assert_ne!(verdict(settings, Action::Removed, "layer"), Verdict::Keep);
-        assert_eq!(verdict(settings, Action::Added, "layer"), Verdict::Keep);
-        assert_eq!(verdict(settings, Action::Removed, "style"), Verdict::Keep);
+        assert_ne!(verdict(settings, "removed", "layer"), Verdict::Keep);
+        assert_eq!(verdict(settings, "added", "layer"), Verdict::Keep);
+        assert_eq!(verdict(settings, "removed", "style"), Verdict::Keep);
     }
 
     #[test]

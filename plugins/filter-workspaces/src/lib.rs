@@ -99,15 +99,15 @@ weir_plugin::filter!(FilterWorkspaces);
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use weir_plugin::from_settings;
     use weir_plugin::testing::{event, object};
-    use weir_plugin::{Action, from_settings};
 
     use super::*;
 
     fn verdict(settings: &str, workspace: &str) -> Verdict {
         let plugin: FilterWorkspaces = from_settings(settings).unwrap();
         let subject = object("layer", workspace, "states");
-        plugin.filter(&event(Action::Added, subject)).unwrap()
+        plugin.filter(&event("added", subject)).unwrap()
     }
 
     fn dropped(reason: &str) -> Verdict {
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_move_concerns_both_places() {
         let plugin: FilterWorkspaces = from_settings(r#"{"include": ["topp"]}"#).unwrap();
-        let mut moved = event(Action::Modified, object("style", "sf", "line"));
+        let mut moved = event("modified", object("style", "sf", "line"));
         moved.previous = Some(object("style", "topp", "line"));
         assert_eq!(plugin.filter(&moved).unwrap(), Verdict::Keep);
         moved.previous = Some(object("style", "nurc", "line"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use weir_plugin::{Event, Failure, Object, Pattern, Property, Transform};
+use weir_plugin::{Event, Failure, Object, Outcome, Pair, Pattern, Transform};
 
 /// The kinds of stores; `store` stands where a message does not say which of them it means.
 const STORES: [&str; 5] = [
@@ -105,17 +105,17 @@ impl Override {
         )
     }
 
-    fn apply(&self, properties: &mut Vec<Property>) {
+    fn apply(&self, properties: &mut Vec<Pair>) {
         // A change of a store that leaves its connection alone stays such a change.
         let connects = properties.iter().any(|p| p.name.starts_with(PARAMETER));
         for (name, value) in &self.values {
             // `url` is a property of a coverage store, and a connection parameter of a data store:
             // the event says which.
             let named =
-                |p: &&mut Property| p.name == *name || p.name.strip_prefix(PARAMETER) == Some(name);
+                |p: &&mut Pair| p.name == *name || p.name.strip_prefix(PARAMETER) == Some(name);
             match properties.iter_mut().find(named) {
                 Some(property) => property.value.clone_from(value),
-                None if connects => properties.push(Property {
+                None if connects => properties.push(Pair {
                     name: format!("{PARAMETER}{name}"),
                     value: value.clone(),
                 }),
@@ -126,7 +126,7 @@ impl Override {
 }
 
 impl Transform for OverrideStore {
-    fn transform(&self, mut event: Event) -> Result<Vec<Event>, Failure> {
+    fn transform(&self, mut event: Event) -> Result<Outcome, Failure> {
         if STORES.contains(&event.subject.kind.as_str())
             && let Object {
                 workspace: Some(workspace),
@@ -137,7 +137,7 @@ impl Transform for OverrideStore {
         {
             closest.apply(&mut event.properties);
         }
-        Ok(vec![event])
+        Ok(event.into())
     }
 }
 
@@ -148,8 +148,8 @@ mod tests {
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
     use proptest::sample::select;
-    use weir_plugin::testing::{event, object, property};
-    use weir_plugin::{Action, from_settings};
+    use weir_plugin::from_settings;
+    use weir_plugin::testing::{event, object, pair};
 
     use super::*;
 
@@ -161,8 +161,8 @@ mod tests {
     }
 
     fn store(kind: &str, name: &str, properties: &[(&str, &str)]) -> Event {
-        let mut store = event(Action::Modified, object(kind, "topp", name));
-        store.properties = properties.iter().map(|(n, v)| property(n, v)).collect();
+        let mut store = event("modified", object(kind, "topp", name));
+        store.properties = properties.iter().map(|(n, v)| pair(n, v)).collect();
         store
     }
 
@@ -292,7 +292,7 @@ mod tests {
             let mut store = store(kind, "pg", &[]);
             for (name, value) in properties {
                 if store.property(name).is_none() {
-                    store.properties.push(property(name, &value));
+                    store.properties.push(pair(name, &value));
                 }
             }
             store

@@ -7,7 +7,7 @@
 mod url;
 
 use serde::Deserialize;
-use weir_plugin::{Event, Failure, Pattern, Property, Transform};
+use weir_plugin::{Event, Failure, Outcome, Pair, Pattern, Transform};
 
 /// A name that contains one of these is the name of a secret. Only its letters and digits are
 /// looked at, in lower case: `Secret Access-Key` is `secretaccesskey`.
@@ -85,7 +85,7 @@ impl RedactSecrets {
     }
 
     /// Redacts a property; false if it has to go.
-    fn redact(&self, property: &mut Property) -> bool {
+    fn redact(&self, property: &mut Pair) -> bool {
         let parameter = property.name.strip_prefix("connectionParameters.");
         let with = self.replace_with.as_deref();
         if !self.is_secret(parameter.unwrap_or(&property.name)) {
@@ -101,11 +101,11 @@ impl RedactSecrets {
 }
 
 impl Transform for RedactSecrets {
-    fn transform(&self, mut event: Event) -> Result<Vec<Event>, Failure> {
+    fn transform(&self, mut event: Event) -> Result<Outcome, Failure> {
         event
             .properties
             .retain_mut(|property| self.redact(property));
-        Ok(vec![event])
+        Ok(event.into())
     }
 }
 
@@ -116,14 +116,14 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
-    use weir_plugin::testing::{event, object, property};
-    use weir_plugin::{Action, from_settings};
+    use weir_plugin::from_settings;
+    use weir_plugin::testing::{event, object, pair};
 
     use super::*;
 
     fn store(properties: &[(&str, &str)]) -> Event {
-        let mut store = event(Action::Added, object("datastore", "topp", "pg"));
-        store.properties = properties.iter().map(|(n, v)| property(n, v)).collect();
+        let mut store = event("added", object("datastore", "topp", "pg"));
+        store.properties = properties.iter().map(|(n, v)| pair(n, v)).collect();
         store
     }
 
@@ -210,7 +210,7 @@ mod tests {
         ];
         vec((select(names), values), 0..5).prop_map(|properties| {
             let mut event = store(&[]);
-            event.properties = properties.iter().map(|(n, v)| property(n, v)).collect();
+            event.properties = properties.iter().map(|(n, v)| pair(n, v)).collect();
             event
         })
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use uuid::Uuid;
-use weir_plugin::{Event, Failure, Object, Transform};
+use weir_plugin::{Event, Failure, Object, Outcome, Transform};
 
 use settings::Settings;
 
@@ -46,13 +46,13 @@ pub struct RemapWorkspaces {
 }
 
 impl Transform for RemapWorkspaces {
-    fn transform(&self, mut event: Event) -> Result<Vec<Event>, Failure> {
+    fn transform(&self, mut event: Event) -> Result<Outcome, Failure> {
         // URIs first, while the subject still has its old name.
         self.remap_uris(&mut event)?;
         for object in event.objects_mut() {
             self.remap(object)?;
         }
-        Ok(vec![event])
+        Ok(event.into())
     }
 }
 

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use weir_plugin::testing::{event, object, property, reference};
-use weir_plugin::{Action, Property, from_settings};
+use weir_plugin::testing::{event, object, pair, reference};
+use weir_plugin::{Action, Pair, from_settings};
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn with_id(mut object: Object, id: &str) -> Object {
 
 fn group() -> Event {
     let subject = with_id(object("layergroup", "topp", "base"), "LayerGroupInfoImpl-1");
-    let mut group = event(Action::Modified, subject);
+    let mut group = event("modified", subject);
     group.previous = Some(object("layergroup", "topp", "basemap"));
     group.references = vec![
         reference("workspace", object("workspace", "topp", "")),
@@ -54,7 +54,7 @@ fn group() -> Event {
 }
 
 fn namespace(workspace: &str, uri: &str) -> Event {
-    let mut namespace = event(Action::Added, object("namespace", workspace, ""));
+    let mut namespace = event("added", object("namespace", workspace, ""));
     namespace.properties = vec![property("uri", uri)];
     namespace
 }
@@ -109,7 +109,7 @@ fn uris_follow_unless_they_are_given() {
         "http://example.org/topp"
     );
 
-    let mut store = event(Action::Added, object("datastore", "topp", "pg"));
+    let mut store = event("added", object("datastore", "topp", "pg"));
     store.properties = vec![
         property("connectionParameters.namespace", "urn:topp"),
         property("connectionParameters.schema", "topp"),
@@ -152,7 +152,7 @@ fn minting_rejects_what_is_known_by_id_only() {
          and its id with it, cannot be said: `mint_ids` needs events with names"
     );
     let global = event(
-        Action::Modified,
+        "modified",
         with_id(object("global", "", ""), "GeoServerInfoImpl-1"),
     );
     assert_eq!(remapped(&plugin(settings), global.clone()), global);
@@ -191,7 +191,7 @@ fn two_workspaces_become_one_only_when_told_so() {
 fn a_rule_does_not_make_a_reserved_name() {
     let reason = rejected(
         r#"{"prefix": "de"}"#,
-        event(Action::Added, object("layer", "fault", "states")),
+        event("added", object("layer", "fault", "states")),
     );
     assert_eq!(
         reason,
@@ -257,7 +257,7 @@ fn any_uri() -> impl Strategy<Value = String> {
     })
 }
 
-fn any_property() -> impl Strategy<Value = Property> {
+fn any_property() -> impl Strategy<Value = Pair> {
     let names = [
         "uri",
         "connectionParameters.namespace",

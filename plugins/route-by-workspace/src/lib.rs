@@ -51,7 +51,7 @@ impl TryFrom<Settings> for RouteByWorkspace {
 }
 
 impl Router for RouteByWorkspace {
-    fn route(&self, event: &Event, slaves: Vec<String>) -> Result<Vec<String>, Failure> {
+    fn route(&self, event: &Event, slaves: &[String]) -> Result<Vec<String>, Failure> {
         // An object that moves concerns the slaves of both places: one of them has to forget it.
         let concerned: Vec<&Route> = self
             .routes
@@ -72,7 +72,11 @@ impl Router for RouteByWorkspace {
             }
         };
         // Chosen out of those attached: a slave of the settings that is not there yet is no error.
-        Ok(slaves.into_iter().filter(chosen).collect())
+        Ok(slaves
+            .iter()
+            .filter(|slave| chosen(slave))
+            .cloned()
+            .collect())
     }
 }
 
@@ -81,8 +85,8 @@ weir_plugin::router!(RouteByWorkspace);
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use weir_plugin::from_settings;
     use weir_plugin::testing::{event, object};
-    use weir_plugin::{Action, from_settings};
 
     use super::*;
 
@@ -95,11 +99,11 @@ mod tests {
         let settings = format!(r#"{{"routes": [{ROUTES}]{rest}}}"#);
         let plugin: RouteByWorkspace = from_settings(&settings).unwrap();
         let slaves = ["lab", "us", "eu"].map(str::to_owned).to_vec();
-        plugin.route(event, slaves).unwrap()
+        plugin.route(event, &slaves).unwrap()
     }
 
     fn about(workspace: &str) -> Event {
-        event(Action::Added, object("layer", workspace, "states"))
+        event("added", object("layer", workspace, "states"))
     }
 
     #[test]

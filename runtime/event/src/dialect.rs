@@ -25,7 +25,7 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::event::{Action, Event, Kind, Object};
+use crate::event::{Action, Event, Kind, Object, Pair};
 use crate::message::{HeaderValue, Message};
 use crate::routing::RoutingKey;
 
@@ -348,12 +348,8 @@ fn read_time(text: &str) -> Option<String> {
 
 /// The user behind a change, as CloudEvents extension attributes say it.
 fn push_author(event: &mut Event, author: &str) {
-    event
-        .attributes
-        .push(("authtype".to_owned(), "user".to_owned()));
-    event
-        .attributes
-        .push(("authid".to_owned(), author.to_owned()));
+    event.attributes.push(Pair::new("authtype", "user"));
+    event.attributes.push(Pair::new("authid", author));
 }
 
 impl FromStr for Dialect {

@@ -5,10 +5,14 @@ use std::fmt;
 
 use bytes::Bytes;
 
+/// The longest id of an event, in bytes: AMQP carries it as the message's, in a short string.
+pub const MAX_ID: usize = 255;
+
 /// One thing that happened to one catalog object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Unique within `source`; an event that is delivered twice has the same id both times.
+    /// Unique within `source`, [`MAX_ID`] bytes at most; an event that is delivered twice has the
+    /// same id both times.
     pub id: String,
     /// The CloudEvents source, such as `/masters/cloud`.
     pub source: String,
@@ -22,10 +26,10 @@ pub struct Event {
     pub previous: Option<Object>,
     /// In the order of the body.
     pub references: Vec<Reference>,
-    /// Values lifted out of the body, see [`Property`].
-    pub properties: Vec<Property>,
+    /// Values of the subject that are lifted out of the body: `uri`, `connectionParameters.host`.
+    pub properties: Vec<Pair>,
     /// CloudEvents extension attributes, in the order in which they came.
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<Pair>,
     pub body: Option<Body>,
 }
 
@@ -34,16 +38,16 @@ impl Event {
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+            .find(|known| known.name == name)
+            .map(|known| known.value.as_str())
     }
 
     /// Sets an extension attribute, in place where the event has it already.
     pub fn set_attribute(&mut self, name: &str, value: impl Into<String>) {
         let value = value.into();
-        match self.attributes.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value,
-            None => self.attributes.push((name.to_owned(), value)),
+        match self.attributes.iter_mut().find(|known| known.name == name) {
+            Some(known) => known.value = value,
+            None => self.attributes.push(Pair::new(name, value)),
         }
     }
 }
@@ -99,11 +103,20 @@ pub struct Reference {
     pub target: Object,
 }
 
-/// A value of the subject that is lifted out of the body: `uri`, `connectionParameters.host`.
+/// A name and a value: a property of the subject, or an attribute of the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Property {
+pub struct Pair {
     pub name: String,
     pub value: String,
+}
+
+impl Pair {
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
 }
 
 /// Bytes with their media type.
@@ -113,58 +126,19 @@ pub struct Body {
     pub data: Bytes,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    Added,
-    Modified,
-    Removed,
-    Reloaded,
-    Reset,
-}
-
-impl Action {
-    pub const ALL: [Self; 5] = [
-        Self::Added,
-        Self::Modified,
-        Self::Removed,
-        Self::Reloaded,
-        Self::Reset,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Modified => "modified",
-            Self::Removed => "removed",
-            Self::Reloaded => "reloaded",
-            Self::Reset => "reset",
-        }
-    }
-
-    /// The action with this name, if there is one.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.as_str() == name)
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-macro_rules! kinds {
-    ($($variant:ident = $name:literal,)*) => {
-        /// GeoServer's own word for what an object is. Words that are not known pass through.
+/// An open set of words: those that Weir knows, each a variant, and any other.
+macro_rules! words {
+    ($(#[$doc:meta])* $words:ident { $($variant:ident = $name:literal,)* }) => {
+        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-        pub enum Kind {
+        pub enum $words {
             $($variant,)*
             /// A word that Weir does not know; never one of those above.
             Other(String),
         }
 
-        impl Kind {
-            /// Every kind that Weir knows by name.
+        impl $words {
+            /// Every word that Weir knows.
             pub const KNOWN: &'static [Self] = &[$(Self::$variant,)*];
 
             pub fn as_str(&self) -> &str {
@@ -175,7 +149,7 @@ macro_rules! kinds {
             }
         }
 
-        impl From<&str> for Kind {
+        impl From<&str> for $words {
             fn from(name: &str) -> Self {
                 match name {
                     $($name => Self::$variant,)*
@@ -183,35 +157,55 @@ macro_rules! kinds {
                 }
             }
         }
+
+        impl fmt::Display for $words {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
     };
 }
 
-kinds! {
-    Workspace = "workspace",
-    Namespace = "namespace",
-    DataStore = "datastore",
-    CoverageStore = "coveragestore",
-    WmsStore = "wmsstore",
-    WmtsStore = "wmtsstore",
-    FeatureType = "featuretype",
-    Coverage = "coverage",
-    WmsLayer = "wmslayer",
-    WmtsLayer = "wmtslayer",
-    Layer = "layer",
-    LayerGroup = "layergroup",
-    Style = "style",
-    Settings = "settings",
-    Service = "service",
-    Global = "global",
-    Logging = "logging",
-    Security = "security",
-    Resource = "resource",
-    TileLayer = "tile-layer",
-    GridSet = "gridset",
-    BlobStore = "blobstore",
-    Catalog = "catalog",
-    Store = "store",
-    Published = "published",
+words! {
+    /// What happened to the subject. Words that are not known pass through.
+    Action {
+        Added = "added",
+        Modified = "modified",
+        Removed = "removed",
+        Reloaded = "reloaded",
+        Reset = "reset",
+    }
+}
+
+words! {
+    /// GeoServer's own word for what an object is. Words that are not known pass through.
+    Kind {
+        Workspace = "workspace",
+        Namespace = "namespace",
+        DataStore = "datastore",
+        CoverageStore = "coveragestore",
+        WmsStore = "wmsstore",
+        WmtsStore = "wmtsstore",
+        FeatureType = "featuretype",
+        Coverage = "coverage",
+        WmsLayer = "wmslayer",
+        WmtsLayer = "wmtslayer",
+        Layer = "layer",
+        LayerGroup = "layergroup",
+        Style = "style",
+        Settings = "settings",
+        Service = "service",
+        Global = "global",
+        Logging = "logging",
+        Security = "security",
+        Resource = "resource",
+        TileLayer = "tile-layer",
+        GridSet = "gridset",
+        BlobStore = "blobstore",
+        Catalog = "catalog",
+        Store = "store",
+        Published = "published",
+    }
 }
 
 impl Kind {
@@ -219,21 +213,4 @@ impl Kind {
     pub fn is_named_by_workspace(&self) -> bool {
         matches!(self, Self::Workspace | Self::Namespace | Self::Settings)
     }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What becomes of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every outcome is confirmed, or there is none.
-    Accept,
-    /// Not now: try again, and let nothing overtake it.
-    Retry(String),
-    /// Never: to the dead letters, with the reason.
-    Reject(String),
 }

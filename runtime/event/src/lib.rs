@@ -19,7 +19,7 @@ pub mod dialect;
 pub mod index;
 
 pub use dialect::{DecodeError, Decoded, Dialect, Document, EncodeError};
-pub use event::{Action, Body, Event, Kind, Object, Property, Reference, Verdict};
+pub use event::{Action, Body, Event, Kind, MAX_ID, Object, Pair, Reference};
 pub use index::Index;
 pub use message::{HeaderValue, Message};
 pub use routing::{RoutingKey, Subscription, SubscriptionError};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_wasm::{Host, Plugin, Router, Stage, World};
+use weir_wasm::{Host, Plugin, Router, Settings, Stage, World};
 
 use crate::chain::{Chain, Side, Work};
 use crate::file::Problem;
@@ -62,7 +62,7 @@ impl Plugins {
         self.0.values().map(|(plan, plugin)| (plan, plugin))
     }
 
-    async fn stage(&self, plan: &StagePlan) -> Result<Stage, Problem> {
+    async fn stage(&self, plan: &StagePlan, slaves: &[String]) -> Result<Stage, Problem> {
         let Some((
             PluginPlan {
                 limits, instances, ..
@@ -75,9 +75,12 @@ impl Plugins {
                 format!("stage `{stage}` needs plugin `{plugin}`, which could not be read");
             return Err(Problem::at(&plan.place, message));
         };
-        let settings = plan.settings.reveal();
+        let settings = Settings {
+            config: plan.settings.reveal().to_owned(),
+            slaves: slaves.to_vec(),
+        };
         plugin
-            .stage(&plan.name, settings, limits.clone(), *instances)
+            .stage(&plan.name, &settings, limits.clone(), *instances)
             .await
             .map_err(|error| {
                 // A plugin may quote its settings.
@@ -116,7 +119,7 @@ impl Plugins {
         let mut errors = Vec::new();
         for plan in plans {
             let stage = match self.check_world(plan, false) {
-                Ok(()) => self.stage(plan).await,
+                Ok(()) => self.stage(plan, &[]).await,
                 Err(error) => Err(error),
             };
             match stage {
@@ -133,9 +136,9 @@ impl Plugins {
         }
     }
 
-    async fn router(&self, plan: &StagePlan) -> Result<Option<Router>, Problem> {
+    async fn router(&self, plan: &StagePlan, slaves: &[String]) -> Result<Option<Router>, Problem> {
         self.check_world(plan, true)?;
-        match self.stage(plan).await? {
+        match self.stage(plan, slaves).await? {
             Stage::Router(router) => Ok(Some(router)),
             Stage::Filter(_) | Stage::Transform(_) => Ok(None),
         }
@@ -155,15 +158,16 @@ impl Plugins {
             }
             PipelineId::Master(name) => {
                 let master = plan.master(name).ok_or_else(Vec::new)?;
+                let slaves: Vec<String> =
+                    plan.slaves.iter().map(|slave| slave.name.clone()).collect();
                 let route = match &master.route {
-                    Some(route) => self.router(route).await,
+                    Some(route) => self.router(route, &slaves).await,
                     None => Ok(None),
                 };
                 let side = route.map(|route| Side::Master {
                     dialect: master.dialect,
                     source: format!("/masters/{}", master.name),
                     route,
-                    slaves: plan.slaves.iter().map(|slave| slave.name.clone()).collect(),
                 });
                 (self.stages(&master.stages).await, side)
             }

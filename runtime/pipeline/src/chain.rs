@@ -3,10 +3,8 @@
 //! A chain is made from a plan before it is put to work, and never changes; a new configuration or
 //! a new plugin makes a new chain. So an event is handled wholly by one of them.
 
-use std::sync::Arc;
-
 use weir_event::{Decoded, Dialect, Document, Event, HeaderValue, Message, Subscription};
-use weir_wasm::{Fault, Filter, Judgement, Router, Transform};
+use weir_wasm::{Fault, Filter, Judgement, Outcome, Router, Transform};
 
 use crate::line::{Processed, Reason};
 use crate::names::Names;
@@ -42,8 +40,6 @@ pub enum Side {
         /// The CloudEvents source of its events: `/masters/cloud`.
         source: String,
         route: Option<Router>,
-        /// All the slaves there are, for the router to choose from.
-        slaves: Arc<[String]>,
     },
     /// From a slave's queue to its sink.
     Slave {
@@ -205,13 +201,12 @@ impl Chain {
     async fn route(&self, event: &Event, observer: &dyn Observer) -> Result<Option<String>, Stop> {
         let Side::Master {
             route: Some(router),
-            slaves,
             ..
         } = &self.side
         else {
             return Ok(None);
         };
-        let chosen = router.route(event, slaves).await?;
+        let chosen = router.route(event).await?;
         let stage = router.name();
         observer.observe(&Observation::Routed {
             stage,
@@ -275,14 +270,20 @@ async fn run_stage(
             }),
         },
         Work::Transform(transform) => {
-            let into = transform.transform(&event).await?;
-            let (stage, from) = (transform.name(), &event);
+            let outcome = transform.transform(&event).await?;
+            let into = match &outcome {
+                Outcome::Unchanged => std::slice::from_ref(&event),
+                Outcome::Replaced(events) => events,
+            };
             observer.observe(&Observation::Transformed {
-                stage,
-                from,
-                into: &into,
+                stage: transform.name(),
+                from: &event,
+                into,
             });
-            next.extend(into);
+            match outcome {
+                Outcome::Unchanged => next.push(event),
+                Outcome::Replaced(events) => next.extend(events),
+            }
         }
     }
     Ok(())

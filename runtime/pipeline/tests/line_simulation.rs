@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use weir_pipeline::ends::SinkFailure;
 use weir_pipeline::line::{Line, OnFailure, Policy, Processed, Reason, Settled, Step};
 

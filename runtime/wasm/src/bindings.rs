@@ -1,16 +1,17 @@
 //! The contract in Rust: what `bindgen!` makes of `wit/plugin.wit`, and the conversions between its
 //! records and Weir's own words. Nothing else in this crate names a generated record.
 
-use weir_event::{Action, Body, Event, Kind, Object, Property, Reference};
+use weir_event::{Action, Body, Event, Kind, Object, Pair, Reference};
 
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use self::generated::weir::plugin::catalog;
+use crate::configure::Settings;
 use crate::sandbox::Sandbox;
 
 pub(crate) use self::generated::exports::weir::plugin::{filtering, routing, transforming};
-pub(crate) use self::generated::weir::plugin::catalog::Failure;
+pub(crate) use self::generated::weir::plugin::catalog::{Failure, Interest};
 pub(crate) use self::generated::weir::plugin::host;
 
 mod generated {
@@ -21,9 +22,9 @@ mod generated {
         inline: "
             package weir:runtime;
             world plugins {
-                include weir:plugin/filter@0.1.0;
-                include weir:plugin/transform@0.1.0;
-                include weir:plugin/router@0.1.0;
+                include weir:plugin/filter@0.2.0;
+                include weir:plugin/transform@0.2.0;
+                include weir:plugin/router@0.2.0;
             }
         ",
         world: "weir:runtime/plugins",
@@ -51,12 +52,12 @@ pub(crate) trait Entry: Sized + Send + Sync + 'static {
     fn configure(
         guest: &Self::Guest,
         store: &mut Store<Sandbox>,
-        settings: &str,
-    ) -> impl Future<Output = wasmtime::Result<Result<(), String>>> + Send;
+        settings: &Settings,
+    ) -> impl Future<Output = wasmtime::Result<Result<Interest, String>>> + Send;
 }
 
 macro_rules! entry {
-    ($($interface:ident),*) => {$(
+    ($($interface:ident($($argument:ident),*)),* $(,)?) => {$(
         impl Entry for $interface::GuestIndices {
             type Guest = $interface::Guest;
 
@@ -75,66 +76,76 @@ macro_rules! entry {
             async fn configure(
                 guest: &Self::Guest,
                 store: &mut Store<Sandbox>,
-                settings: &str,
-            ) -> wasmtime::Result<Result<(), String>> {
-                guest.call_configure(store, settings).await
+                settings: &Settings,
+            ) -> wasmtime::Result<Result<Interest, String>> {
+                guest.call_configure(store, $(&settings.$argument()),*).await
             }
         }
     )*};
 }
 
-entry!(filtering, transforming, routing);
+entry!(
+    filtering(config),
+    transforming(config),
+    routing(config, slaves),
+);
 
 /// An event as the contract has it, borrowed from Weir's: only the lists need memory of their own.
+/// What the plugin has no interest in is left out.
 pub(crate) struct Lowered<'a> {
     event: &'a Event,
     references: Vec<catalog::ReferenceParam<'a>>,
-    properties: Vec<catalog::PropertyParam<'a>>,
-    attributes: Vec<(&'a str, &'a str)>,
+    properties: Vec<catalog::PairParam<'a>>,
+    attributes: Vec<catalog::PairParam<'a>>,
+    body: Option<&'a Body>,
 }
 
 impl<'a> Lowered<'a> {
-    pub(crate) fn new(event: &'a Event) -> Self {
+    pub(crate) fn new(event: &'a Event, interest: Interest) -> Self {
         let reference = |reference: &'a Reference| catalog::ReferenceParam {
             role: &reference.role,
             target: object(&reference.target),
         };
-        let property = |property: &'a Property| catalog::PropertyParam {
-            name: &property.name,
-            value: &property.value,
+        let pair = |pair: &'a Pair| catalog::PairParam {
+            name: &pair.name,
+            value: &pair.value,
         };
+        let wanted = |part| interest.contains(part);
         Self {
             event,
-            references: event.references.iter().map(reference).collect(),
-            properties: event.properties.iter().map(property).collect(),
-            attributes: event
-                .attributes
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect(),
+            references: if wanted(Interest::REFERENCES) {
+                event.references.iter().map(reference).collect()
+            } else {
+                Vec::new()
+            },
+            properties: if wanted(Interest::PROPERTIES) {
+                event.properties.iter().map(pair).collect()
+            } else {
+                Vec::new()
+            },
+            attributes: if wanted(Interest::ATTRIBUTES) {
+                event.attributes.iter().map(pair).collect()
+            } else {
+                Vec::new()
+            },
+            body: event.body.as_ref().filter(|_| wanted(Interest::BODY)),
         }
     }
 
-    pub(crate) fn event(&self) -> catalog::EventParam<'_> {
+    pub(crate) fn event(&self) -> catalog::CatalogEventParam<'_> {
         let event = self.event;
-        catalog::EventParam {
+        catalog::CatalogEventParam {
             id: &event.id,
             source: &event.source,
             time: &event.time,
             sequence: event.sequence,
-            action: match event.action {
-                Action::Added => catalog::Action::Added,
-                Action::Modified => catalog::Action::Modified,
-                Action::Removed => catalog::Action::Removed,
-                Action::Reloaded => catalog::Action::Reloaded,
-                Action::Reset => catalog::Action::Reset,
-            },
+            action: event.action.as_str(),
             subject: object(&event.subject),
             previous: event.previous.as_ref().map(object),
             references: &self.references,
             properties: &self.properties,
             attributes: &self.attributes,
-            body: event.body.as_ref().map(|body| catalog::BodyParam {
+            body: self.body.map(|body| catalog::BodyParam {
                 content_type: &body.content_type,
                 data: &body.data,
             }),
@@ -142,8 +153,51 @@ impl<'a> Lowered<'a> {
     }
 }
 
-fn object(object: &Object) -> catalog::ObjectParam<'_> {
-    catalog::ObjectParam {
+/// Every part that a plugin can have an interest in; its place says which bit stands for it where an
+/// interest is kept.
+const PARTS: [Interest; 4] = [
+    Interest::REFERENCES,
+    Interest::PROPERTIES,
+    Interest::ATTRIBUTES,
+    Interest::BODY,
+];
+
+/// An interest as a byte.
+pub(crate) fn interest_to_byte(interest: Interest) -> u8 {
+    let bits = PARTS.iter().enumerate();
+    bits.fold(0, |byte, (bit, part)| {
+        byte | u8::from(interest.contains(*part)) << bit
+    })
+}
+
+/// What [`interest_to_byte`] gave.
+pub(crate) fn interest_from_byte(byte: u8) -> Interest {
+    let parts = PARTS.iter().enumerate();
+    parts
+        .filter(|(bit, _)| byte & 1 << bit != 0)
+        .fold(Interest::default(), |interest, (_, part)| interest | *part)
+}
+
+/// What a plugin made of `was`: the parts that it had no interest in stay as they were.
+pub(crate) fn lift(event: catalog::CatalogEventResult, was: &Event, interest: Interest) -> Event {
+    let mut event = Event::from(event);
+    if !interest.contains(Interest::REFERENCES) {
+        event.references.clone_from(&was.references);
+    }
+    if !interest.contains(Interest::PROPERTIES) {
+        event.properties.clone_from(&was.properties);
+    }
+    if !interest.contains(Interest::ATTRIBUTES) {
+        event.attributes.clone_from(&was.attributes);
+    }
+    if !interest.contains(Interest::BODY) {
+        event.body.clone_from(&was.body);
+    }
+    event
+}
+
+fn object(object: &Object) -> catalog::CatalogObjectParam<'_> {
+    catalog::CatalogObjectParam {
         kind: object.kind.as_str(),
         workspace: object.workspace.as_deref(),
         name: object.name.as_deref(),
@@ -151,20 +205,14 @@ fn object(object: &Object) -> catalog::ObjectParam<'_> {
     }
 }
 
-impl From<catalog::EventResult> for Event {
-    fn from(event: catalog::EventResult) -> Self {
+impl From<catalog::CatalogEventResult> for Event {
+    fn from(event: catalog::CatalogEventResult) -> Self {
         Self {
             id: event.id,
             source: event.source,
             time: event.time,
             sequence: event.sequence,
-            action: match event.action {
-                catalog::Action::Added => Action::Added,
-                catalog::Action::Modified => Action::Modified,
-                catalog::Action::Removed => Action::Removed,
-                catalog::Action::Reloaded => Action::Reloaded,
-                catalog::Action::Reset => Action::Reset,
-            },
+            action: Action::from(event.action.as_str()),
             subject: event.subject.into(),
             previous: event.previous.map(Object::from),
             references: event
@@ -175,15 +223,8 @@ impl From<catalog::EventResult> for Event {
                     target: reference.target.into(),
                 })
                 .collect(),
-            properties: event
-                .properties
-                .into_iter()
-                .map(|property| Property {
-                    name: property.name,
-                    value: property.value,
-                })
-                .collect(),
-            attributes: event.attributes,
+            properties: event.properties.into_iter().map(Pair::from).collect(),
+            attributes: event.attributes.into_iter().map(Pair::from).collect(),
             body: event.body.map(|body| Body {
                 content_type: body.content_type,
                 data: body.data.into(),
@@ -192,8 +233,17 @@ impl From<catalog::EventResult> for Event {
     }
 }
 
-impl From<catalog::ObjectResult> for Object {
-    fn from(object: catalog::ObjectResult) -> Self {
+impl From<catalog::PairResult> for Pair {
+    fn from(pair: catalog::PairResult) -> Self {
+        Self {
+            name: pair.name,
+            value: pair.value,
+        }
+    }
+}
+
+impl From<catalog::CatalogObjectResult> for Object {
+    fn from(object: catalog::CatalogObjectResult) -> Self {
         Self {
             kind: Kind::from(object.kind.as_str()),
             workspace: object.workspace,

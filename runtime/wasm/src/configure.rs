@@ -8,15 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task;
 use tokio::time::timeout;
 use wasmtime::Store;
-use wasmtime::component::Component;
-use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+use wasmtime::component::{Component, Instance, Lift, WasmList};
+use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
-use crate::bindings::Entry;
+use crate::bindings::{Entry, Interest};
 use crate::fault::Cause;
+use crate::images::Image;
 use crate::limits::Limits;
 use crate::sandbox::{Occasion, Sandbox};
 use crate::stage::{Bench, StageError, Template};
@@ -29,6 +31,43 @@ const MORE_TIME: u32 = 30;
 /// The longest message of a plugin about its settings that is passed on, in bytes.
 const MESSAGE_BYTES: usize = 4096;
 
+/// What a plugin is configured with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The `config` table of the stage, as JSON.
+    pub config: String,
+    /// The slaves that a router may choose; other plugins are not told.
+    pub slaves: Vec<String>,
+}
+
+impl Settings {
+    pub(crate) fn config(&self) -> &str {
+        &self.config
+    }
+
+    pub(crate) fn slaves(&self) -> Vec<&str> {
+        self.slaves.iter().map(String::as_str).collect()
+    }
+
+    pub(crate) fn digest_into(&self, hash: &mut Sha256) {
+        for text in std::iter::once(&self.config).chain(&self.slaves) {
+            // The length keeps apart what would be the same text.
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+    }
+}
+
+/// For plugins that are no routers.
+impl From<&str> for Settings {
+    fn from(config: &str) -> Self {
+        Self {
+            config: config.to_owned(),
+            slaves: Vec::new(),
+        }
+    }
+}
+
 /// Why there is no pre-initialised component.
 pub(crate) enum Obstacle {
     /// The component is not made for it; the reason says how.
@@ -37,12 +76,13 @@ pub(crate) enum Obstacle {
     Stage(StageError),
 }
 
-/// The component after it took its settings. Works on one of tokio's blocking threads.
+/// The component after it took its settings, and what it wants of events. Works on one of tokio's
+/// blocking threads.
 pub(crate) async fn pre_initialise<W: Entry>(
     bench: &Arc<Bench>,
-    settings: &str,
-) -> Result<Vec<u8>, Obstacle> {
-    let (bench, settings) = (Arc::clone(bench), settings.to_owned());
+    settings: &Settings,
+) -> Result<Image, Obstacle> {
+    let (bench, settings) = (Arc::clone(bench), settings.clone());
     let runtime = Handle::current();
     let work = move || runtime.block_on(snapshot::<W>(&bench, &settings));
     match task::spawn_blocking(work).await {
@@ -52,7 +92,7 @@ pub(crate) async fn pre_initialise<W: Entry>(
     }
 }
 
-async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Obstacle> {
+async fn snapshot<W: Entry>(bench: &Bench, settings: &Settings) -> Result<Image, Obstacle> {
     let unable = |error: wasmtime::Error| Obstacle::Unable(format!("{error:#}"));
     let wizer = Wizer::new();
     let (context, instrumented) = wizer
@@ -70,11 +110,11 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Ob
             .instantiate(&mut store)
             .await
             .map_err(|error| StageError::Configure(bench.diagnose(&store, fuel, &error)))?;
-        configure::<W>(bench, &mut store, &guest, settings).await?;
-        Ok(instance)
+        let interest = configure::<W>(bench, &mut store, &guest, settings).await?;
+        Ok((instance, interest))
     };
     let too_slow = |_| StageError::Configure(bench.fault(Cause::TooSlow { deadline }));
-    let instance = timeout(deadline, started)
+    let (instance, interest) = timeout(deadline, started)
         .await
         .map_err(too_slow)
         .flatten()
@@ -90,14 +130,69 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &str) -> Result<Vec<u8>, Ob
     // What runs from here on is Wizer's own code in the guest's memory, which grows by a page.
     store.data_mut().memory.lift_limit();
     store.set_fuel(u64::MAX).map_err(unable)?;
-    let mut access = WasmtimeWizerComponent {
+    let mut access = Access {
         store: &mut store,
         instance,
     };
-    wizer
-        .snapshot_component(&context, &mut access)
-        .await
-        .map_err(unable)
+    let snapshot = wizer.snapshot_component(&context, &mut access).await;
+    Ok(Image {
+        component: snapshot.map_err(unable)?,
+        interest,
+    })
+}
+
+/// How Wizer reads the state of an instance: through functions that it put into the component. It
+/// brings this itself, together with half of wasmtime's features that nothing else here needs.
+struct Access<'a> {
+    store: &'a mut Store<Sandbox>,
+    instance: Instance,
+}
+
+impl Access<'_> {
+    /// Panics if the function is not there or traps, as Wizer's own access does: whoever runs this
+    /// takes a panic for an obstacle.
+    async fn call<R: Lift + Send + Sync + 'static>(&mut self, interface: &str, name: &str) -> R {
+        let mut export = |parent: Option<&_>, name: &str| {
+            let found = self.instance.get_export(&mut *self.store, parent, name);
+            found.expect("Wizer put it there").1
+        };
+        let interface = export(None, interface);
+        let function = export(Some(&interface), name);
+        let function = self
+            .instance
+            .get_typed_func::<(), (R,)>(&mut *self.store, function)
+            .expect("Wizer gave it this type");
+        let answer = function.call_async(&mut *self.store, ()).await;
+        answer.expect("it only reads").0
+    }
+}
+
+impl ComponentInstanceState for Access<'_> {
+    async fn call_func_ret_list_u8(
+        &mut self,
+        instance: &str,
+        func: &str,
+        contents: impl FnOnce(&[u8]) + Send,
+    ) {
+        let list: WasmList<u8> = self.call(instance, func).await;
+        contents(list.as_le_slice(&*self.store));
+    }
+
+    async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
+        self.call(instance, func).await
+    }
+
+    async fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> i64 {
+        self.call(instance, func).await
+    }
+
+    async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
+        self.call::<f32>(instance, func).await.to_bits()
+    }
+
+    async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
+        self.call::<f64>(instance, func).await.to_bits()
+    }
 }
 
 /// The fuel that an instance has until it is ready for events.
@@ -110,17 +205,17 @@ pub(crate) fn deadline(limits: &Limits) -> Duration {
     limits.deadline.saturating_mul(MORE_TIME)
 }
 
-/// Gives an instance its settings.
+/// Gives an instance its settings; it says what it wants of events.
 pub(crate) async fn configure<W: Entry>(
     bench: &Bench,
     store: &mut Store<Sandbox>,
     guest: &W::Guest,
-    settings: &str,
-) -> Result<(), StageError> {
+    settings: &Settings,
+) -> Result<Interest, StageError> {
     let answer = W::configure(guest, store, settings).await;
     store.data_mut().voice.finish();
     match answer {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(interest)) => Ok(interest),
         Ok(Err(mut message)) => {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
             Err(StageError::Refused {

@@ -11,8 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy,
-    PoolingAllocationConfig,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
 use crate::bindings;
@@ -73,7 +72,7 @@ impl Host {
     /// Sets wasmtime up, and starts the thread that interrupts guests; it ends with the host.
     pub fn new(settings: HostSettings) -> Result<Self, HostError> {
         let cache = settings.cache.map(private_directory).transpose()?;
-        let engine = engine(cache.as_deref()).map_err(HostError::Engine)?;
+        let engine = engine().map_err(HostError::Engine)?;
         let linker = linker(&engine).map_err(|error| HostError::Engine(format!("{error:#}")))?;
         let ticked = engine.weak();
         thread::Builder::new()
@@ -135,14 +134,9 @@ fn private_directory(path: PathBuf) -> Result<PathBuf, HostError> {
 
 /// An engine that draws instances from a pool or, where the address space is too small for one (some
 /// containers limit it), makes each anew.
-fn engine(cache: Option<&Path>) -> Result<Engine, String> {
+fn engine() -> Result<Engine, String> {
     let explain = |error: wasmtime::Error| format!("{error:#}");
     let mut config = config();
-    if let Some(directory) = cache {
-        let mut settings = CacheConfig::new();
-        settings.with_directory(directory.join("compiled"));
-        config.cache(Some(Cache::new(settings).map_err(explain)?));
-    }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     Engine::new(&config).or_else(|error| {
         tracing::info!(

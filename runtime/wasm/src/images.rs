@@ -11,6 +11,8 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use crate::bindings::{Interest, interest_from_byte, interest_to_byte};
+use crate::configure::Settings;
 use crate::plugin::Digest;
 
 /// How many images are kept; those that were used least lately go. A few hundred slaves, each with
@@ -19,10 +21,18 @@ const KEPT: usize = 500;
 
 /// Changes whenever an image made by an older Weir must not be used: its own format, the contract,
 /// and wasmtime's way to make it.
-const FORMAT: &str = concat!("weir ", env!("CARGO_PKG_VERSION"), " image 1 wasmtime 48");
+const FORMAT: &str = concat!("weir ", env!("CARGO_PKG_VERSION"), " image 2 wasmtime 48");
 
 /// The length of the digest at the start of an image.
 const SEAL: usize = 32;
+
+/// A pre-initialised component.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) component: Vec<u8>,
+    /// What the plugin said that it wants of events.
+    pub(crate) interest: Interest,
+}
 
 /// A directory of images.
 pub(crate) struct Images {
@@ -34,11 +44,11 @@ pub(crate) struct Images {
 pub(crate) struct Key(String);
 
 impl Key {
-    pub(crate) fn new(plugin: Digest, settings: &str) -> Self {
+    pub(crate) fn new(plugin: Digest, settings: &Settings) -> Self {
         let mut hash = Sha256::new();
         hash.update(FORMAT);
         hash.update(plugin.as_bytes());
-        hash.update(settings);
+        settings.digest_into(&mut hash);
         let digest: [u8; 32] = hash.finalize().into();
         Self(Digest::from(digest).to_string())
     }
@@ -50,12 +60,13 @@ impl Images {
     }
 
     /// The image, if there is one and it is what was written.
-    pub(crate) fn load(&self, key: &Key) -> Option<Vec<u8>> {
+    pub(crate) fn load(&self, key: &Key) -> Option<Image> {
         let path = self.directory.join(&key.0);
-        let mut image = fs::read(&path).ok()?;
-        let seal: [u8; SEAL] = image.get(..SEAL)?.try_into().ok()?;
-        image.drain(..SEAL);
-        if Digest::of(&image) != Digest::from(seal) {
+        let mut component = fs::read(&path).ok()?;
+        let seal: [u8; SEAL] = component.get(..SEAL)?.try_into().ok()?;
+        component.drain(..SEAL);
+        let interest = interest_from_byte(*component.last()?);
+        if Digest::of(&component) != Digest::from(seal) {
             tracing::warn!(path = %path.display(), "image is damaged, and is made anew");
             return None;
         }
@@ -63,11 +74,15 @@ impl Images {
         if let Ok(file) = File::open(&path) {
             file.set_modified(SystemTime::now()).unwrap_or_default();
         }
-        Some(image)
+        component.pop();
+        Some(Image {
+            component,
+            interest,
+        })
     }
 
     /// Keeps an image. A failure is logged: the next start takes longer, that is all.
-    pub(crate) fn store(&self, key: &Key, image: &[u8]) {
+    pub(crate) fn store(&self, key: &Key, image: &Image) {
         if let Err(error) = self.write(key, image).and_then(|()| self.prune()) {
             tracing::warn!(
                 directory = %self.directory.display(), %error,
@@ -76,12 +91,15 @@ impl Images {
         }
     }
 
-    fn write(&self, key: &Key, image: &[u8]) -> io::Result<()> {
+    fn write(&self, key: &Key, image: &Image) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         // A reader sees the whole image or none.
         let mut file = NamedTempFile::new_in(&self.directory)?;
-        file.write_all(Digest::of(image).as_bytes())?;
-        file.write_all(image)?;
+        let interest = [interest_to_byte(image.interest)];
+        let seal = Digest::of_parts([&image.component, &interest[..]]);
+        file.write_all(seal.as_bytes())?;
+        file.write_all(&image.component)?;
+        file.write_all(&interest)?;
         file.persist(self.directory.join(&key.0))?;
         Ok(())
     }
@@ -113,8 +131,15 @@ fn remove(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn image() -> Image {
+        Image {
+            component: b"image".to_vec(),
+            interest: Interest::REFERENCES | Interest::BODY,
+        }
+    }
+
     fn key(settings: &str) -> Key {
-        Key::new(Digest::of(b"plugin"), settings)
+        Key::new(Digest::of(b"plugin"), &Settings::from(settings))
     }
 
     #[test]
@@ -122,8 +147,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let images = Images::new(directory.path().join("images"));
         assert_eq!(images.load(&key("{}")), None);
-        images.store(&key("{}"), b"image");
-        assert_eq!(images.load(&key("{}")).as_deref(), Some(&b"image"[..]));
+        images.store(&key("{}"), &image());
+        assert_eq!(images.load(&key("{}")), Some(image()));
         assert_eq!(images.load(&key("{ }")), None);
     }
 
@@ -132,7 +157,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let images = Images::new(directory.path().to_owned());
         let key = key("{}");
-        images.store(&key, b"image");
+        images.store(&key, &image());
         let path = directory.path().join(&key.0);
         let whole = fs::read(&path).unwrap();
         for length in [0, 5, SEAL, whole.len() - 1] {
@@ -143,15 +168,15 @@ mod tests {
         *flipped.last_mut().unwrap() ^= 1;
         fs::write(&path, flipped).unwrap();
         assert_eq!(images.load(&key), None);
-        images.store(&key, b"image");
-        assert_eq!(images.load(&key).as_deref(), Some(&b"image"[..]));
+        images.store(&key, &image());
+        assert_eq!(images.load(&key), Some(image()));
     }
 
     #[test]
     fn a_directory_that_cannot_be_written_does_no_harm() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let images = Images::new(file.path().to_owned());
-        images.store(&key("{}"), b"image");
+        images.store(&key("{}"), &image());
         assert_eq!(images.load(&key("{}")), None);
     }
 
@@ -165,7 +190,7 @@ mod tests {
             fs::write(&path, "").unwrap();
             File::open(&path).unwrap().set_modified(old).unwrap();
         }
-        images.store(&key("{}"), b"image");
+        images.store(&key("{}"), &image());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), KEPT);
         assert!(images.load(&key("{}")).is_some());
     }

@@ -9,7 +9,7 @@ use crate::plugin::{Digest, MAX_BYTES, World};
 const PACKAGE: &str = "weir:plugin";
 
 /// The versions of the contract that this Weir runs: a plugin built against any patch of these.
-const RUNS: (&str, &str) = ("0", "1");
+const RUNS: (&str, &str) = ("0", "2");
 
 /// The packages of WASI 0.2 that standard libraries import; Weir offers them with nothing in them.
 const WASI: [&str; 6] = [
@@ -181,7 +181,7 @@ fn judge(inspection: &mut Inspection) {
     }
 }
 
-/// `weir:plugin/host@0.1.0` is `weir:plugin`, `host` and `0.1.0`; what is missing is empty.
+/// `weir:plugin/host@0.2.0` is `weir:plugin`, `host` and `0.2.0`; what is missing is empty.
 fn parts(name: &str) -> (&str, &str, &str) {
     let (path, version) = name.split_once('@').unwrap_or((name, ""));
     let (package, interface) = path.split_once('/').unwrap_or((path, ""));
@@ -242,15 +242,15 @@ mod tests {
 
     #[test]
     fn a_plugin_of_any_patch_of_the_version_has_no_problems() {
-        let imports = ["weir:plugin/host@0.1.0", "wasi:cli/stderr@0.2.6"];
+        let imports = ["weir:plugin/host@0.2.0", "wasi:cli/stderr@0.2.6"];
         let exports = [
-            "weir:plugin/transforming@0.1.7",
+            "weir:plugin/transforming@0.2.7",
             "something:else/whole@3.0.0",
         ];
         let found = inspect(&component(&imports, &exports));
         assert_eq!(found.problems, []);
         assert_eq!(found.world, Some(World::Transform));
-        assert_eq!(found.version.as_deref(), Some("0.1.7"));
+        assert_eq!(found.version.as_deref(), Some("0.2.7"));
         assert_eq!(found.imports, imports);
         assert_eq!(found.exports, exports);
     }
@@ -270,11 +270,11 @@ mod tests {
     #[test]
     fn a_plugin_targets_one_world() {
         assert_eq!(inspect(COMPONENT).problems, [Problem::NoWorld]);
-        let both = ["weir:plugin/filtering@0.1.0", "weir:plugin/routing@0.1.0"];
+        let both = ["weir:plugin/filtering@0.2.0", "weir:plugin/routing@0.2.0"];
         assert_eq!(
             problems(&[], &both),
             [
-                "it exports weir:plugin/filtering@0.1.0 and weir:plugin/routing@0.1.0: a plugin targets one world; make a component of each"
+                "it exports weir:plugin/filtering@0.2.0 and weir:plugin/routing@0.2.0: a plugin targets one world; make a component of each"
             ]
         );
     }
@@ -286,7 +286,7 @@ mod tests {
             assert_eq!(
                 problems(&[], &[&export]),
                 [format!(
-                    "`{export}` is not a version that this Weir runs (0.1.x): build it against that version of weir:plugin, or take the Weir that fits it"
+                    "`{export}` is not a version that this Weir runs (0.2.x): build it against that version of weir:plugin, or take the Weir that fits it"
                 )]
             );
         }
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_import_that_is_not_offered_is_named() {
-        let exports = ["weir:plugin/filtering@0.1.0"];
+        let exports = ["weir:plugin/filtering@0.2.0"];
         let imports = [
             "wasi:http/types@0.2.0",
             "wasi:io/poll@0.3.0",
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_damaged_component_is_a_problem() {
-        let whole = component(&["wasi:cli/stderr@0.2.6"], &["weir:plugin/filtering@0.1.0"]);
+        let whole = component(&["wasi:cli/stderr@0.2.6"], &["weir:plugin/filtering@0.2.0"]);
         let cut = &whole[..whole.len() - 3];
         let found = inspect(cut).problems;
         assert!(

@@ -12,7 +12,7 @@
 //! starts from that memory, handles the event, and is thrown away.
 //!
 //! A plugin is granted nothing: no files, no network, no environment. The clock that it can read
-//! shows the event's time and its random numbers follow from the event's id, so that equal events
+//! shows the event's time and its random numbers follow from its source and id, so that equal events
 //! give equal results. It can do no harm but to its own event, within its limits.
 //!
 //! Stages run on a tokio runtime with its timer enabled.
@@ -30,9 +30,10 @@ mod sandbox;
 mod stage;
 mod voice;
 
+pub use configure::Settings;
 pub use fault::{Cause, Fault};
 pub use host::{Host, HostError, HostSettings};
 pub use inspect::{Inspection, Problem, Shape, inspect};
 pub use limits::{Instances, Limits};
 pub use plugin::{Digest, LoadError, Plugin, World};
-pub use stage::{Filter, Judgement, Router, Stage, StageError, Transform};
+pub use stage::{Filter, Judgement, Outcome, Router, Stage, StageError, Transform};

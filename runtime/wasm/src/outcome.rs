@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use weir_event::{Event, Object};
+use weir_event::{Event, MAX_ID, Object};
 
 use crate::fault::Cause;
 use crate::limits::Limits;
@@ -27,6 +27,12 @@ pub(crate) fn check_events(events: &[Event], limits: &Limits) -> Result<(), Caus
         }
         if event.id.is_empty() {
             return Err(Cause::BadOutcome("it has no id".to_owned()));
+        }
+        if event.id.len() > MAX_ID {
+            return Err(Cause::BadOutcome(format!(
+                "its id has {} bytes, more than the {MAX_ID} that an id may have",
+                event.id.len()
+            )));
         }
         if !ids.insert(event.id.as_str()) {
             return Err(Cause::BadOutcome(format!(
@@ -87,7 +93,7 @@ fn size(event: &Event) -> usize {
     let attributes = event
         .attributes
         .iter()
-        .map(|(name, value)| name.len() + value.len());
+        .map(|attribute| attribute.name.len() + attribute.value.len());
     let body = event
         .body
         .as_ref()
@@ -106,7 +112,7 @@ fn size(event: &Event) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use weir_event::{Action, Body, Kind};
+    use weir_event::{Action, Body, Kind, Pair};
 
     fn event(id: &str, body: usize) -> Event {
         Event {
@@ -182,7 +188,7 @@ mod tests {
     fn every_part_of_an_event_counts() {
         let mut event = event("id", 10);
         assert_eq!(size(&event), 2 + 5 + 10);
-        event.attributes.push(("ab".to_owned(), "cde".to_owned()));
+        event.attributes.push(Pair::new("ab", "cde"));
         event.previous = Some(Object {
             name: Some("name".to_owned()),
             ..Object::of(Kind::Layer)

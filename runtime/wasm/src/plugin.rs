@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::bindings::{filtering, routing, transforming};
+use crate::configure::Settings;
 use crate::host::Host;
 use crate::inspect::{Problem, inspect};
 use crate::limits::{Instances, Limits};
@@ -62,6 +63,14 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of these bytes, one after the other.
+    pub(crate) fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let hash = parts
+            .into_iter()
+            .fold(Sha256::new(), |hash, part| hash.chain_update(part));
+        Self(hash.finalize().into())
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -171,7 +180,7 @@ impl Plugin {
         }
     }
 
-    /// Compiles the plugin with these settings (JSON), so that events can go through it. Takes
+    /// Compiles the plugin with these settings, so that events can go through it. Takes
     /// milliseconds for a small plugin, seconds for a large one that is not in the cache; the work
     /// is done on tokio's blocking threads.
     ///
@@ -179,10 +188,15 @@ impl Plugin {
     pub async fn stage(
         &self,
         name: &str,
-        settings: &str,
+        settings: &Settings,
         limits: Limits,
         instances: Instances,
     ) -> Result<Stage, StageError> {
+        // Only a router is configured anew when the slaves change.
+        let settings = match self.world() {
+            World::Router => settings,
+            World::Filter | World::Transform => &Settings::from(settings.config.as_str()),
+        };
         Ok(match self.world() {
             World::Filter => Stage::Filter(Filter(
                 Slot::<filtering::GuestIndices>::new(self, name, settings, limits, instances)
@@ -202,7 +216,7 @@ impl Plugin {
         self.0.world
     }
 
-    /// The version of the contract that the plugin was built against: `0.1.0`.
+    /// The version of the contract that the plugin was built against: `0.2.0`.
     pub fn version(&self) -> &str {
         &self.0.version
     }

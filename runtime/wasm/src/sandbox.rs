@@ -16,6 +16,7 @@ use wasmtime_wasi::{
 use weir_event::Event;
 
 use crate::bindings::host;
+use crate::configure::Settings;
 use crate::fault::Place;
 use crate::limits::Limits;
 use crate::plugin::Digest;
@@ -37,15 +38,20 @@ const TABLE_ENTRIES: usize = 1 << 20;
 pub(crate) enum Occasion {
     /// The guest takes its settings. Its clock shows 1970.
     Configure { seed: [u8; 32] },
-    /// The guest handles an event. Its clock shows the event's time.
-    Event { id: String, time: String },
+    /// The guest handles an event. Its clock shows the event's time, and its random numbers follow
+    /// from the source and the id: two masters may use the same id.
+    Event {
+        source: String,
+        id: String,
+        time: String,
+    },
 }
 
 impl Occasion {
-    pub(crate) fn configure(plugin: Digest, settings: &str) -> Self {
+    pub(crate) fn configure(plugin: Digest, settings: &Settings) -> Self {
         let mut hash = Sha256::new_with_prefix("configure");
         hash.update(plugin.as_bytes());
-        hash.update(settings);
+        settings.digest_into(&mut hash);
         Self::Configure {
             seed: hash.finalize().into(),
         }
@@ -53,6 +59,7 @@ impl Occasion {
 
     pub(crate) fn event(event: &Event) -> Self {
         Self::Event {
+            source: event.source.clone(),
             id: event.id.clone(),
             time: event.time.clone(),
         }
@@ -69,7 +76,10 @@ impl Occasion {
     fn seed(&self) -> [u8; 32] {
         match self {
             Self::Configure { seed } => *seed,
-            Self::Event { id, .. } => Sha256::new_with_prefix("event")
+            // The length keeps apart what would be the same text.
+            Self::Event { source, id, .. } => Sha256::new_with_prefix("event")
+                .chain_update((source.len() as u64).to_le_bytes())
+                .chain_update(source)
                 .chain_update(id)
                 .finalize()
                 .into(),
@@ -285,12 +295,18 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_is_that_of_the_id_alone() {
+    fn the_seed_is_that_of_the_source_and_the_id() {
         let seed = |id, time| Occasion::event(&event(id, time)).seed();
         let one = seed("one", "2026-08-16T20:13:21Z");
         assert_eq!(one, seed("one", "2001-01-01T00:00:00Z"));
         assert_ne!(one, seed("two", "2026-08-16T20:13:21Z"));
-        assert_ne!(one, Occasion::configure(Digest::of(b"one"), "").seed());
+        let mut other = event("one", "2026-08-16T20:13:21Z");
+        other.source = "/masters/other".to_owned();
+        assert_ne!(one, Occasion::event(&other).seed());
+        assert_ne!(
+            one,
+            Occasion::configure(Digest::of(b"one"), &Settings::default()).seed()
+        );
     }
 
     #[test]

@@ -10,10 +10,10 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
 use weir_event::Event;
 
-use crate::bindings::{Entry, Failure, Lowered, filtering, routing, transforming};
-use crate::configure::{self, Obstacle, configure, pre_initialise};
+use crate::bindings::{Entry, Failure, Interest, Lowered, filtering, lift, routing, transforming};
+use crate::configure::{self, Obstacle, Settings, configure, pre_initialise};
 use crate::fault::{Cause, Fault, Place};
-use crate::images::Key;
+use crate::images::{Image, Key};
 use crate::limits::{Instances, Limits};
 use crate::outcome;
 use crate::plugin::Plugin;
@@ -50,6 +50,15 @@ pub enum Judgement {
     Drop(String),
 }
 
+/// What a transform makes of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The event goes on as it is.
+    Unchanged,
+    /// These take its place.
+    Replaced(Vec<Event>),
+}
+
 /// Why a plugin cannot be used with these settings.
 #[derive(Debug, Error)]
 pub enum StageError {
@@ -77,7 +86,7 @@ impl Filter {
     pub async fn filter(&self, event: &Event) -> Result<Judgement, Fault> {
         let mut live = self.0.open(event).await?;
         let call = async {
-            let event = Lowered::new(event);
+            let event = Lowered::new(event, self.0.interest);
             let answer = live.guest.call_filter(&mut live.store, event.event()).await;
             self.0.close(live, answer)
         };
@@ -89,40 +98,42 @@ impl Filter {
 }
 
 impl Transform {
-    /// The events that take the place of this one, within the limits and with ids of their own.
-    pub async fn transform(&self, event: &Event) -> Result<Vec<Event>, Fault> {
+    /// What takes the place of this event: events within the limits, with ids of their own.
+    pub async fn transform(&self, event: &Event) -> Result<Outcome, Fault> {
         let mut live = self.0.open(event).await?;
         let call = async {
-            let event = Lowered::new(event);
+            let event = Lowered::new(event, self.0.interest);
             let answer = live
                 .guest
                 .call_transform(&mut live.store, event.event())
                 .await;
             self.0.close(live, answer)
         };
-        let outcomes = self.0.in_time(call).await?;
-        let outcomes: Vec<Event> = outcomes.into_iter().map(Event::from).collect();
+        let outcomes = match self.0.in_time(call).await? {
+            transforming::Outcome::Unchanged => return Ok(Outcome::Unchanged),
+            transforming::Outcome::Replaced(outcomes) => outcomes,
+        };
+        let outcomes: Vec<Event> = outcomes
+            .into_iter()
+            .map(|outcome| lift(outcome, event, self.0.interest))
+            .collect();
         outcome::check_events(&outcomes, &self.0.bench.limits)
             .map_err(|cause| self.0.bench.fault(cause))?;
-        Ok(outcomes)
+        Ok(Outcome::Replaced(outcomes))
     }
 }
 
 impl Router {
-    /// The slaves that the event goes to: some of `slaves`, in their order.
-    pub async fn route(&self, event: &Event, slaves: &[String]) -> Result<Vec<String>, Fault> {
+    /// The slaves that the event goes to: some of those in the settings, in their order.
+    pub async fn route(&self, event: &Event) -> Result<Vec<String>, Fault> {
         let mut live = self.0.open(event).await?;
         let call = async {
-            let event = Lowered::new(event);
-            let names: Vec<&str> = slaves.iter().map(String::as_str).collect();
-            let answer = live
-                .guest
-                .call_route(&mut live.store, event.event(), &names)
-                .await;
+            let event = Lowered::new(event, self.0.interest);
+            let answer = live.guest.call_route(&mut live.store, event.event()).await;
             self.0.close(live, answer)
         };
         let choice = self.0.in_time(call).await?;
-        outcome::chosen(&choice, slaves).map_err(|cause| self.0.bench.fault(cause))
+        outcome::chosen(&choice, &self.0.slaves).map_err(|cause| self.0.bench.fault(cause))
     }
 }
 
@@ -165,8 +176,12 @@ pub(crate) struct Slot<W: Entry> {
     pub(crate) bench: Arc<Bench>,
     template: Template<W>,
     instances: Instances,
+    /// What the plugin wants of events.
+    interest: Interest,
+    /// The slaves that a router may choose.
+    slaves: Vec<String>,
     /// What each instance is given; `None` where the component starts with its settings in it.
-    settings: Option<String>,
+    settings: Option<Settings>,
     /// The warm instance, while no event is in it.
     idle: Mutex<Option<Live<W>>>,
 }
@@ -175,6 +190,8 @@ pub(crate) struct Slot<W: Entry> {
 pub(crate) struct Live<W: Entry> {
     pub(crate) store: Store<Sandbox>,
     pub(crate) guest: W::Guest,
+    /// What it said when it was configured just now, if it was.
+    interest: Interest,
     events: u32,
 }
 
@@ -182,7 +199,7 @@ impl<W: Entry> Slot<W> {
     pub(crate) async fn new(
         plugin: &Plugin,
         name: &str,
-        settings: &str,
+        settings: &Settings,
         limits: Limits,
         instances: Instances,
     ) -> Result<Self, StageError> {
@@ -195,16 +212,20 @@ impl<W: Entry> Slot<W> {
             plugin: plugin.clone(),
             limits,
         });
+        let slaves = settings.slaves.clone();
         let key = Key::new(plugin.digest(), settings);
         // Whatever is wrong with an image that was kept, a new one is made.
         if let Some(image) = bench.load(key.clone()).await
-            && let Ok(slot) = Self::from_component(&bench, image, instances, None).await
+            && let Ok(slot) = Self::from_image(&bench, image, slaves.clone(), instances).await
         {
             return Ok(slot);
         }
         tracing::info!(stage = name, plugin = plugin.name(), "compiling");
-        let (component, settings) = match pre_initialise::<W>(&bench, settings).await {
-            Ok(image) => (bench.store_image(key, image).await, None),
+        match pre_initialise::<W>(&bench, settings).await {
+            Ok(image) => {
+                let image = bench.store_image(key, image).await;
+                Self::from_image(&bench, image, slaves, instances).await
+            }
             Err(Obstacle::Unable(reason)) => {
                 tracing::info!(
                     stage = name,
@@ -212,36 +233,49 @@ impl<W: Entry> Slot<W> {
                     reason,
                     "plugin takes its settings in every instance, which costs time"
                 );
-                (plugin.bytes().to_vec(), Some(settings.to_owned()))
+                let mut slot = Self {
+                    template: Template::compile(&bench, plugin.bytes().to_vec()).await?,
+                    bench,
+                    instances,
+                    interest: Interest::default(),
+                    slaves,
+                    settings: Some(settings.clone()),
+                    idle: Mutex::new(None),
+                };
+                slot.interest = slot.try_out().await?;
+                Ok(slot)
             }
-            Err(Obstacle::Stage(error)) => return Err(error),
-        };
-        Self::from_component(&bench, component, instances, settings).await
+            Err(Obstacle::Stage(error)) => Err(error),
+        }
     }
 
-    /// Compiles a component, and starts an instance of it: what is wrong shows now, and not at the
-    /// first event.
-    async fn from_component(
+    /// A slot whose instances start with their settings in them.
+    async fn from_image(
         bench: &Arc<Bench>,
-        bytes: Vec<u8>,
+        image: Image,
+        slaves: Vec<String>,
         instances: Instances,
-        settings: Option<String>,
     ) -> Result<Self, StageError> {
-        let engine = bench.plugin.host().engine().clone();
-        let component = task::spawn_blocking(move || Component::new(&engine, bytes))
-            .await
-            .map_err(|panicked| bench.unusable(&panicked))?
-            .map_err(|error| bench.unusable(&format_args!("{error:#}")))?;
         let slot = Self {
             bench: Arc::clone(bench),
-            template: Template::new(bench, &component)?,
+            template: Template::compile(bench, image.component).await?,
             instances,
-            settings,
+            interest: image.interest,
+            slaves,
+            settings: None,
             idle: Mutex::new(None),
         };
-        let occasion = Occasion::configure(bench.plugin.digest(), "");
-        slot.start(Arc::new(occasion)).await?;
+        slot.try_out().await?;
         Ok(slot)
+    }
+
+    /// Starts an instance: what is wrong shows now, and not at the first event. Gives what it wants
+    /// of events, if it said so just now.
+    async fn try_out(&self) -> Result<Interest, StageError> {
+        let digest = self.bench.plugin.digest();
+        let occasion = Occasion::configure(digest, &Settings::default());
+        let live = self.start(Arc::new(occasion)).await?;
+        Ok(live.interest)
     }
 
     /// An instance that is ready for this event.
@@ -297,13 +331,15 @@ impl<W: Entry> Slot<W> {
                 return Err(StageError::Configure(fault));
             }
         };
+        let mut interest = Interest::default();
         if let Some(settings) = &self.settings {
-            configure::<W>(bench, &mut store, &guest, settings).await?;
+            interest = configure::<W>(bench, &mut store, &guest, settings).await?;
             store.data_mut().begin(occasion);
         }
         Ok(Live {
             store,
             guest,
+            interest,
             events: 0,
         })
     }
@@ -369,6 +405,16 @@ pub(crate) struct Template<W> {
 }
 
 impl<W: Entry> Template<W> {
+    /// Compiles a component, on one of tokio's blocking threads, and links it.
+    pub(crate) async fn compile(bench: &Bench, bytes: Vec<u8>) -> Result<Self, StageError> {
+        let engine = bench.plugin.host().engine().clone();
+        let component = task::spawn_blocking(move || Component::new(&engine, bytes))
+            .await
+            .map_err(|panicked| bench.unusable(&panicked))?
+            .map_err(|error| bench.unusable(&format_args!("{error:#}")))?;
+        Self::new(bench, &component)
+    }
+
     pub(crate) fn new(bench: &Bench, component: &Component) -> Result<Self, StageError> {
         let unusable = |error: wasmtime::Error| bench.unusable(&format_args!("{error:#}"));
         let linker = bench.plugin.host().linker();
@@ -448,14 +494,14 @@ impl Bench {
         })
     }
 
-    async fn load(self: &Arc<Self>, key: Key) -> Option<Vec<u8>> {
+    async fn load(self: &Arc<Self>, key: Key) -> Option<Image> {
         let bench = Arc::clone(self);
         let read = move || bench.plugin.host().images()?.load(&key);
         task::spawn_blocking(read).await.ok()?
     }
 
     /// Keeps an image for the next start, and hands it back.
-    async fn store_image(self: &Arc<Self>, key: Key, image: Vec<u8>) -> Vec<u8> {
+    async fn store_image(self: &Arc<Self>, key: Key, image: Image) -> Image {
         let Some(_) = self.plugin.host().images() else {
             return image;
         };
@@ -466,7 +512,8 @@ impl Bench {
             }
             image
         };
-        task::spawn_blocking(write).await.unwrap_or_default()
+        let written = task::spawn_blocking(write).await;
+        written.expect("nothing in it panics, and nobody cancels it")
     }
 }
 

@@ -130,7 +130,7 @@ impl State {
                 "(cut off: the limit is {} bytes about one event)",
                 self.limit
             );
-            self.lines(Level::Warn, cut.as_bytes());
+            self.lines(Level::Warning, cut.as_bytes());
         }
         self.left = 0;
         allowed
@@ -164,8 +164,8 @@ impl State {
             Level::Trace => say!(TRACE),
             Level::Debug => say!(DEBUG),
             Level::Info => say!(INFO),
-            Level::Warn => say!(WARN),
-            Level::Error => say!(ERROR),
+            Level::Warning => say!(WARN),
+            Level::Severe => say!(ERROR),
         }
     }
 }
@@ -174,7 +174,7 @@ impl Stream {
     fn level(self) -> Level {
         match self {
             Self::Out => Level::Info,
-            Self::Error => Level::Warn,
+            Self::Error => Level::Warning,
         }
     }
 }
@@ -229,6 +229,7 @@ impl OutputStream for Mouth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configure::Settings;
     use crate::plugin::Digest;
     use proptest::prelude::*;
 
@@ -238,7 +239,7 @@ mod tests {
             plugin: "plugin".to_owned(),
             digest: Digest::of(b""),
         };
-        let occasion = Occasion::configure(at.digest, "{}");
+        let occasion = Occasion::configure(at.digest, &Settings::from("{}"));
         Voice::new(Arc::new(at), Arc::new(occasion), limit)
     }
 
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(voice.said(), "panicked at lib.rs: boom");
         voice.write(Stream::Error, &[b'x'; 1000]);
         assert_eq!(voice.said(), "x".repeat(QUOTED));
-        let next = Occasion::configure(Digest::of(b""), "{}");
+        let next = Occasion::configure(Digest::of(b""), &Settings::from("{}"));
         voice.begin(Arc::new(next));
         assert_eq!(voice.said(), "");
     }

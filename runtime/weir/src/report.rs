@@ -113,7 +113,7 @@ impl Observer for Report {
         let pipeline = self.pipeline.as_str();
         match observation {
             Observation::Decoded { event, redelivered } => {
-                let (id, action, subject) = (&event.id, event.action, &event.subject);
+                let (id, action, subject) = (&event.id, &event.action, &event.subject);
                 trace!(pipeline, event = id, %action, %subject, redelivered, "event");
             }
             Observation::Kept { stage, event } => {

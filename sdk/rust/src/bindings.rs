@@ -23,8 +23,8 @@ pub mod transform {
         path: "../../wit",
         world: "transform",
         with: {
-            "weir:plugin/catalog@0.1.0": super::filter::weir::plugin::catalog,
-            "weir:plugin/host@0.1.0": super::filter::weir::plugin::host,
+            "weir:plugin/catalog@0.2.0": super::filter::weir::plugin::catalog,
+            "weir:plugin/host@0.2.0": super::filter::weir::plugin::host,
         },
         pub_export_macro: true,
         export_macro_name: "export_transform",
@@ -36,8 +36,8 @@ pub mod router {
         path: "../../wit",
         world: "router",
         with: {
-            "weir:plugin/catalog@0.1.0": super::filter::weir::plugin::catalog,
-            "weir:plugin/host@0.1.0": super::filter::weir::plugin::host,
+            "weir:plugin/catalog@0.2.0": super::filter::weir::plugin::catalog,
+            "weir:plugin/host@0.2.0": super::filter::weir::plugin::host,
         },
         pub_export_macro: true,
         export_macro_name: "export_router",

@@ -1,14 +1,14 @@
 //! What plugins commonly ask of an event.
 
-use crate::{Action, Event, Object};
+use crate::{Event, Interest, Object, Outcome};
 
 impl Event {
     /// The value of a CloudEvents extension attribute, such as `authid`.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+            .find(|known| known.name == name)
+            .map(|known| known.value.as_str())
     }
 
     /// The value of a property of the subject, such as `connectionParameters.host`.
@@ -49,36 +49,35 @@ impl Event {
     }
 }
 
-impl Action {
-    /// Every action, in the order of the contract.
-    pub const ALL: [Self; 5] = [
-        Self::Added,
-        Self::Modified,
-        Self::Removed,
-        Self::Reloaded,
-        Self::Reset,
-    ];
+/// The actions that the contract names. The set is open: others may come.
+pub const ACTIONS: [&str; 5] = ["added", "modified", "removed", "reloaded", "reset"];
 
-    /// The action's name in the contract, such as `added`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Modified => "modified",
-            Self::Removed => "removed",
-            Self::Reloaded => "reloaded",
-            Self::Reset => "reset",
-        }
+impl Interest {
+    /// Every part of an event: nobody misses what they did not think of.
+    pub fn everything() -> Self {
+        Self::REFERENCES | Self::PROPERTIES | Self::ATTRIBUTES | Self::BODY
+    }
+}
+
+impl From<Event> for Outcome {
+    fn from(event: Event) -> Self {
+        Self::Replaced(vec![event])
+    }
+}
+
+impl From<Vec<Event>> for Outcome {
+    fn from(events: Vec<Event>) -> Self {
+        Self::Replaced(events)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::Action;
-    use crate::testing::{event, object, property, reference};
+    use crate::testing::{event, object, pair, reference};
 
     #[test]
     fn every_object_is_seen_and_can_be_changed() {
-        let mut event = event(Action::Modified, object("layer", "a", "x"));
+        let mut event = event("modified", object("layer", "a", "x"));
         event.previous = Some(object("layer", "b", "x"));
         event.references = vec![
             reference("store", object("datastore", "c", "pg")),
@@ -97,9 +96,9 @@ mod tests {
 
     #[test]
     fn attributes_and_properties_are_found_by_name() {
-        let mut event = event(Action::Added, object("datastore", "a", "pg"));
-        event.attributes = vec![("authid".to_owned(), "anna".to_owned())];
-        event.properties = vec![property("connectionParameters.host", "db")];
+        let mut event = event("added", object("datastore", "a", "pg"));
+        event.attributes = vec![pair("authid", "anna")];
+        event.properties = vec![pair("connectionParameters.host", "db")];
         assert_eq!(event.attribute("authid"), Some("anna"));
         assert_eq!(event.attribute("auth"), None);
         assert_eq!(event.property("connectionParameters.host"), Some("db"));

@@ -46,9 +46,11 @@ use serde::de::DeserializeOwned;
 
 pub use bindings::filter::exports::weir::plugin::filtering::Verdict;
 pub use bindings::filter::weir::plugin::catalog::{
-    Action, Body, Event, Failure, Object, Property, Reference,
+    Body, CatalogEvent as Event, CatalogObject as Object, Failure, Interest, Pair, Reference,
 };
 pub use bindings::filter::weir::plugin::host::Level;
+pub use bindings::transform::exports::weir::plugin::transforming::Outcome;
+pub use event::ACTIONS;
 pub use pattern::Pattern;
 
 /// A plugin that says of an event whether it goes on. Export it with [`filter!`].
@@ -57,16 +59,28 @@ pub trait Filter: DeserializeOwned + Send + Sync + 'static {
     ///
     /// [`Failure`] says whether the event is worth another try.
     fn filter(&self, event: &Event) -> Result<Verdict, Failure>;
+
+    /// The parts of events that the plugin reads; the others come empty.
+    fn interest(&self) -> Interest {
+        Interest::everything()
+    }
 }
 
 /// A plugin that turns an event into none, one or many. Export it with [`transform!`].
 pub trait Transform: DeserializeOwned + Send + Sync + 'static {
-    /// The events that take the place of this one, in the order in which they go on.
+    /// What takes the place of this event: an event or a vector of them becomes an [`Outcome`] with
+    /// `into()`.
     ///
     /// # Errors
     ///
     /// [`Failure`] says whether the event is worth another try.
-    fn transform(&self, event: Event) -> Result<Vec<Event>, Failure>;
+    fn transform(&self, event: Event) -> Result<Outcome, Failure>;
+
+    /// The parts of events that the plugin reads or changes; the others come empty and stay as they
+    /// are.
+    fn interest(&self) -> Interest {
+        Interest::everything()
+    }
 }
 
 /// A plugin that chooses the slaves that an event goes to. Export it with [`router!`].
@@ -76,7 +90,12 @@ pub trait Router: DeserializeOwned + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Failure`] says whether the event is worth another try.
-    fn route(&self, event: &Event, slaves: Vec<String>) -> Result<Vec<String>, Failure>;
+    fn route(&self, event: &Event, slaves: &[String]) -> Result<Vec<String>, Failure>;
+
+    /// The parts of events that the plugin reads; the others come empty.
+    fn interest(&self) -> Interest {
+        Interest::everything()
+    }
 }
 
 /// Makes a plugin from the settings of its stage, as Weir does it.
@@ -113,8 +132,9 @@ macro_rules! filter {
             struct Component;
 
             impl Guest for Component {
-                fn configure(settings: String) -> Result<(), String> {
-                    STAGE.configure(&settings)
+                fn configure(settings: String) -> Result<$crate::Interest, String> {
+                    let plugin = STAGE.configure(&settings, Vec::new())?;
+                    Ok($crate::Filter::interest(plugin))
                 }
 
                 fn filter(event: $crate::Event) -> Result<$crate::Verdict, $crate::Failure> {
@@ -148,13 +168,12 @@ macro_rules! transform {
             struct Component;
 
             impl Guest for Component {
-                fn configure(settings: String) -> Result<(), String> {
-                    STAGE.configure(&settings)
+                fn configure(settings: String) -> Result<$crate::Interest, String> {
+                    let plugin = STAGE.configure(&settings, Vec::new())?;
+                    Ok($crate::Transform::interest(plugin))
                 }
 
-                fn transform(
-                    event: $crate::Event,
-                ) -> Result<::std::vec::Vec<$crate::Event>, $crate::Failure> {
+                fn transform(event: $crate::Event) -> Result<$crate::Outcome, $crate::Failure> {
                     $crate::Transform::transform(STAGE.plugin()?, event)
                 }
             }
@@ -185,15 +204,16 @@ macro_rules! router {
             struct Component;
 
             impl Guest for Component {
-                fn configure(settings: String) -> Result<(), String> {
-                    STAGE.configure(&settings)
+                fn configure(
+                    settings: String,
+                    slaves: Vec<String>,
+                ) -> Result<$crate::Interest, String> {
+                    let plugin = STAGE.configure(&settings, slaves)?;
+                    Ok($crate::Router::interest(plugin))
                 }
 
-                fn route(
-                    event: $crate::Event,
-                    slaves: ::std::vec::Vec<String>,
-                ) -> Result<::std::vec::Vec<String>, $crate::Failure> {
-                    $crate::Router::route(STAGE.plugin()?, &event, slaves)
+                fn route(event: $crate::Event) -> Result<Vec<String>, $crate::Failure> {
+                    $crate::Router::route(STAGE.plugin()?, &event, STAGE.slaves())
                 }
             }
 
@@ -210,25 +230,34 @@ macro_rules! router {
     };
 }
 
-/// The one plugin of a component: `configure` makes it, every event reads it.
+/// The one plugin of a component, and the slaves that a router may choose: `configure` makes it,
+/// every event reads it.
 #[doc(hidden)]
-pub struct Stage<P>(OnceLock<P>);
+pub struct Stage<P>(OnceLock<(P, Vec<String>)>);
 
 impl<P: DeserializeOwned> Stage<P> {
     pub const fn empty() -> Self {
         Self(OnceLock::new())
     }
 
-    pub fn configure(&self, settings: &str) -> Result<(), String> {
+    pub fn configure(&self, settings: &str, slaves: Vec<String>) -> Result<&P, String> {
+        let configured = (from_settings(settings)?, slaves);
         self.0
-            .set(from_settings(settings)?)
-            .map_err(|_| "configure was called twice".to_owned())
+            .set(configured)
+            .map_err(|_| "configure was called twice".to_owned())?;
+        self.plugin()
+            .map_err(|_| "configure had no effect".to_owned())
     }
 
     pub fn plugin(&self) -> Result<&P, Failure> {
-        self.0
-            .get()
+        let configured = self.0.get();
+        configured
+            .map(|(plugin, _)| plugin)
             .ok_or_else(|| Failure::Reject("configure was not called".to_owned()))
+    }
+
+    pub fn slaves(&self) -> &[String] {
+        self.0.get().map_or(&[], |(_, slaves)| slaves)
     }
 }
 
@@ -266,10 +295,14 @@ mod tests {
     fn a_stage_is_configured_once_and_before_any_event() {
         let stage: Stage<Plugin> = Stage::empty();
         assert!(matches!(stage.plugin(), Err(Failure::Reject(_))));
-        stage.configure("{}").unwrap_err();
-        stage.configure(r#"{"author": "a"}"#).unwrap();
+        stage.configure("{}", Vec::new()).unwrap_err();
+        let slaves = vec!["eu".to_owned()];
+        stage.configure(r#"{"author": "a"}"#, slaves).unwrap();
         assert_eq!(stage.plugin().unwrap().author, "a");
-        stage.configure(r#"{"author": "b"}"#).unwrap_err();
+        stage
+            .configure(r#"{"author": "b"}"#, Vec::new())
+            .unwrap_err();
+        assert_eq!(stage.slaves(), ["eu"]);
         assert_eq!(stage.plugin().unwrap().author, "a");
     }
 }

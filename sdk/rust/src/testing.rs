@@ -1,6 +1,6 @@
 //! Events for the tests of plugins.
 
-use crate::{Action, Event, Object, Property, Reference};
+use crate::{Event, Object, Pair, Reference};
 
 /// An object with a name in a workspace, and without an id. Where `workspace` or `name` is empty,
 /// the object has none.
@@ -22,22 +22,22 @@ pub fn reference(role: &str, target: Object) -> Reference {
     }
 }
 
-/// A property of the subject.
-pub fn property(name: &str, value: &str) -> Property {
-    Property {
+/// A property of the subject, or an attribute of the event.
+pub fn pair(name: &str, value: &str) -> Pair {
+    Pair {
         name: name.to_owned(),
         value: value.to_owned(),
     }
 }
 
 /// An event about `subject` that says nothing else; a test fills in what it is about.
-pub fn event(action: Action, subject: Object) -> Event {
+pub fn event(action: &str, subject: Object) -> Event {
     Event {
         id: "1".to_owned(),
         source: "/masters/test".to_owned(),
         time: "2026-01-01T00:00:00.000Z".to_owned(),
         sequence: None,
-        action,
+        action: action.to_owned(),
         subject,
         previous: None,
         references: Vec::new(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::geoserver_cloud::store;
 use super::{DecodeError, Dialect, EncodeError, Read, blank, json, push_author, read_time};
-use crate::event::{Action, Body, Event, Kind, Object, Property, Reference};
+use crate::event::{Action, Body, Event, Kind, Object, Pair, Reference};
 
 const DIALECT: Dialect = Dialect::GeoNode;
 
@@ -54,9 +54,7 @@ pub(super) fn read(frame: &mut Value, source: &str) -> Result<Read, DecodeError>
         push_author(&mut event, user);
     }
     if let Some(originator) = json::text(outer, "originator") {
-        event
-            .attributes
-            .push(("originator".to_owned(), originator.to_owned()));
+        event.attributes.push(Pair::new("originator", originator));
     }
     let object = outer
         .get_mut("source")
@@ -79,7 +77,7 @@ pub(super) fn read(frame: &mut Value, source: &str) -> Result<Read, DecodeError>
         event.subject.workspace = event.subject.name.take();
     }
     if let Some(uri) = json::text(object, "namespaceURI") {
-        event.properties.push(Property {
+        event.properties.push(Pair {
             name: "uri".to_owned(),
             value: uri.to_owned(),
         });
@@ -197,11 +195,11 @@ pub(super) fn write(frame: &mut Value, was: &Event, now: &Event) -> Result<(), E
         return unsayable("the kind of the object cannot be changed in its notifications");
     }
     if now.action != was.action {
-        let action = match now.action {
+        let action = match &now.action {
             Action::Added => "Add",
             Action::Modified => "Update",
             Action::Removed => "Remove",
-            Action::Reloaded | Action::Reset => return unsayable("it has no words for that"),
+            _ => return unsayable("it has no words for that"),
         };
         json::set_text(outer, "action", Some(action));
     }

@@ -19,7 +19,7 @@ pub(super) use self::body::store;
 use self::body::{Form, Slot};
 use self::names::{old_name, read_name, write_names};
 use super::{DecodeError, Dialect, EncodeError, Read, blank, json, push_author};
-use crate::event::{Action, Body, Event, Kind, Object, Reference};
+use crate::event::{Action, Body, Event, Kind, Object, Pair, Reference};
 
 const DIALECT: Dialect = Dialect::GeoServerCloud;
 
@@ -76,9 +76,7 @@ pub(super) fn read(frame: &mut Value, source: &str) -> Result<Read, DecodeError>
     read_base(&mut event, outer);
     for (attribute, field) in SERVICES {
         if let Some(service) = json::text(outer, field) {
-            event
-                .attributes
-                .push((attribute.to_owned(), service.to_owned()));
+            event.attributes.push(Pair::new(attribute, service));
         }
     }
     match Layout::of(&outer_type) {
@@ -175,7 +173,7 @@ fn read_catalog(
         event.subject.kind = Kind::from(name.to_lowercase().as_str());
         return Ok(());
     };
-    event.action = *action;
+    event.action = action.clone();
     event.subject.kind = match (usual, json::text(fields, "objectType")) {
         (Some(kind), _) => kind.clone(),
         (None, Some(object_type)) => kind_of(object_type),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use weir_event::{Action, Dialect, Event, Property};
+use weir_event::{Action, Dialect, Event, Pair};
 
 use crate::{SOURCE, decode, message, notifications, text};
 
@@ -54,9 +54,9 @@ fn who_and_when_are_read() {
     ];
     assert_eq!(
         event.attributes,
-        attributes.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        attributes.map(|(name, value)| Pair::new(name, value))
     );
-    let uri = Property {
+    let uri = Pair {
         name: "uri".to_owned(),
         value: "http://www.openplans.org/topp".to_owned(),
     };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use weir_event::{
-    Action, Body, Decoded, Dialect, EncodeError, Event, HeaderValue, Kind, Object, Property,
+    Action, Body, Decoded, Dialect, EncodeError, Event, HeaderValue, Kind, Object, Pair,
 };
 
 use crate::{SOURCE, decode, fixture, golden, message, text};
@@ -78,7 +78,7 @@ fn the_base_of_an_event_is_read() {
     ];
     assert_eq!(
         event.attributes,
-        attributes.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        attributes.map(|(name, value)| Pair::new(name, value))
     );
     let body = event.body.unwrap();
     assert_eq!(
@@ -96,7 +96,7 @@ fn properties_are_lifted_out_of_objects_and_patches() {
     let properties = |index| {
         let lines = every_frame(index).properties.into_iter();
         lines
-            .map(|Property { name, value }| format!("{name}={value}"))
+            .map(|Pair { name, value }| format!("{name}={value}"))
             .collect::<Vec<_>>()
     };
     assert_eq!(properties(2), ["uri=https://harbour.example.org/ns"]);
@@ -151,7 +151,7 @@ fn a_property_keeps_its_type_if_it_can() {
         event
             .properties
             .retain(|property| property.name != "connectionParameters.user");
-        event.properties.push(Property {
+        event.properties.push(Pair {
             name: "connectionParameters.schema".to_owned(),
             value: "public".to_owned(),
         });
@@ -171,11 +171,11 @@ fn a_property_keeps_its_type_if_it_can() {
 fn a_parameter_that_is_added_to_a_patch_is_a_literal() {
     let fields = changed(17, |event| {
         event.properties = vec![
-            Property {
+            Pair {
                 name: "connectionParameters.host".to_owned(),
                 value: "db3".to_owned(),
             },
-            Property {
+            Pair {
                 name: "connectionParameters.user".to_owned(),
                 value: "gis".to_owned(),
             },
@@ -272,7 +272,7 @@ fn what_cannot_be_written_is_an_error_that_says_why() {
         "the body cannot be written as geoserver-cloud: it was removed; leave the body, or drop the event"
     );
     assert_eq!(
-        error(3, |event| event.properties.push(Property {
+        error(3, |event| event.properties.push(Pair {
             name: "title".to_owned(),
             value: "x".to_owned()
         })),

@@ -359,10 +359,10 @@ fn matching(subscription: Subscription, pattern: &str) -> Result<Subscription, S
             "`{pattern}` has {count} words, and a key has three; `#` is any number"
         ));
     };
-    if *action == "*" || Action::parse(action).is_some() {
+    if *action == "*" || Action::KNOWN.contains(&Action::from(*action)) {
         return Ok(subscription);
     }
-    let actions = Action::ALL.map(Action::as_str);
+    let actions: Vec<&str> = Action::KNOWN.iter().map(Action::as_str).collect();
     Err(format!(
         "`{action}` is no action; {}",
         advice(action, &actions)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use weir_event::{Action, Body, Event, Kind, Object, Property, Reference};
+use weir_event::{Action, Body, Event, Kind, Object, Pair, Reference};
 use weir_wasm::{
     Cause, Digest, Fault, Filter, Instances, Judgement, Limits, Router, Stage, Transform,
 };
@@ -64,7 +64,7 @@ fn object() -> impl Strategy<Value = Object> {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let reference = (text(), object()).prop_map(|(role, target)| Reference { role, target });
-    let property = (text(), text()).prop_map(|(name, value)| Property { name, value });
+    let property = (text(), text()).prop_map(|(name, value)| Pair { name, value });
     let body = (text(), prop::collection::vec(any::<u8>(), 0..2000));
     let said = (".{1,40}", text(), text(), any::<Option<u64>>());
     let about = (

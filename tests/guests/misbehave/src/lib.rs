@@ -22,8 +22,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 
-use bindings::exports::weir::plugin::transforming::{Event, Failure, Guest};
-use bindings::weir::plugin::catalog::Body;
+use bindings::exports::weir::plugin::transforming::{
+    CatalogEvent, Failure, Guest, Interest, Outcome,
+};
+use bindings::weir::plugin::catalog::{Body, Pair};
 use bindings::weir::plugin::host::{Level, log};
 
 /// What to do: `{"deed": "spin"}`, `{"deed": {"flood": 101}}`.
@@ -81,7 +83,7 @@ static EVENTS: AtomicU32 = AtomicU32::new(0);
 struct Plugin;
 
 impl Guest for Plugin {
-    fn configure(settings: String) -> Result<(), String> {
+    fn configure(settings: String) -> Result<Interest, String> {
         let settings: Settings =
             serde_json::from_str(&settings).map_err(|error| error.to_string())?;
         match &settings.deed {
@@ -96,18 +98,19 @@ impl Guest for Plugin {
             _ => {}
         }
         DEED.set(settings.deed)
-            .map_err(|_| "configured twice".to_owned())
+            .map_err(|_| "configured twice".to_owned())?;
+        Ok(Interest::REFERENCES | Interest::PROPERTIES | Interest::ATTRIBUTES | Interest::BODY)
     }
 
-    fn transform(event: Event) -> Result<Vec<Event>, Failure> {
+    fn transform(event: CatalogEvent) -> Result<Outcome, Failure> {
         let deed = DEED
             .get()
             .ok_or_else(|| Failure::Reject("not configured".to_owned()))?;
-        act(deed, event)
+        act(deed, event).map(Outcome::Replaced)
     }
 }
 
-fn act(deed: &Deed, mut event: Event) -> Result<Vec<Event>, Failure> {
+fn act(deed: &Deed, mut event: CatalogEvent) -> Result<Vec<CatalogEvent>, Failure> {
     match deed {
         Deed::Panic => panic!("as told"),
         Deed::Exit => exit(),
@@ -117,7 +120,7 @@ fn act(deed: &Deed, mut event: Event) -> Result<Vec<Event>, Failure> {
         Deed::Recurse => say(&mut event, "depth", &recurse(0)),
         Deed::Hog(mebibytes) => say(&mut event, "hogged", &hog(*mebibytes)),
         Deed::Flood(count) => {
-            let copy = |number| Event {
+            let copy = |number| CatalogEvent {
                 id: format!("{}-{number}", event.id),
                 ..event.clone()
             };
@@ -134,7 +137,7 @@ fn act(deed: &Deed, mut event: Event) -> Result<Vec<Event>, Failure> {
         Deed::Kindless => event.subject.kind.clear(),
         Deed::Chatter(bytes) => {
             for _ in 0..bytes / 100 {
-                log(Level::Warn, &"x".repeat(100));
+                log(Level::Warning, &"x".repeat(100));
             }
         }
         Deed::Print | Deed::PrintEarly => print(),
@@ -151,8 +154,11 @@ fn act(deed: &Deed, mut event: Event) -> Result<Vec<Event>, Failure> {
     Ok(vec![event])
 }
 
-fn say(event: &mut Event, name: &str, value: &impl ToString) {
-    event.attributes.push((name.to_owned(), value.to_string()));
+fn say(event: &mut CatalogEvent, name: &str, value: &impl ToString) {
+    event.attributes.push(Pair {
+        name: name.to_owned(),
+        value: value.to_string(),
+    });
 }
 
 #[expect(clippy::exit, reason = "this is what the host must bear")]
@@ -191,7 +197,7 @@ fn print() {
     eprintln!("to the standard error");
 }
 
-fn peek(event: &mut Event) {
+fn peek(event: &mut CatalogEvent) {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();

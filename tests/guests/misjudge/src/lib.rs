@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use bindings::exports::weir::plugin::filtering::{Event, Failure, Guest, Verdict};
+use bindings::exports::weir::plugin::filtering::{CatalogEvent, Failure, Guest, Interest, Verdict};
 
 /// What to say: `{"say": "keep"}`.
 #[derive(Deserialize)]
@@ -40,14 +40,15 @@ static SETTINGS: OnceLock<Settings> = OnceLock::new();
 struct Plugin;
 
 impl Guest for Plugin {
-    fn configure(settings: String) -> Result<(), String> {
+    fn configure(settings: String) -> Result<Interest, String> {
         let settings = serde_json::from_str(&settings).map_err(|error| error.to_string())?;
         SETTINGS
             .set(settings)
-            .map_err(|_| "configured twice".to_owned())
+            .map_err(|_| "configured twice".to_owned())?;
+        Ok(Interest::empty())
     }
 
-    fn filter(_: Event) -> Result<Verdict, Failure> {
+    fn filter(_: CatalogEvent) -> Result<Verdict, Failure> {
         match SETTINGS.get().map(|settings| &settings.say) {
             None => Err(Failure::Reject("not configured".to_owned())),
             Some(Answer::Keep) => Ok(Verdict::Keep),

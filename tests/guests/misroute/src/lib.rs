@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use bindings::exports::weir::plugin::routing::{Event, Failure, Guest};
+use bindings::exports::weir::plugin::routing::{CatalogEvent, Failure, Guest, Interest};
 
 /// Whom to choose: `{"choose": ["eu", "eu"]}`; all slaves where nobody is named.
 #[derive(Deserialize)]
@@ -25,22 +25,24 @@ struct Settings {
     choose: Option<Vec<String>>,
 }
 
-static SETTINGS: OnceLock<Settings> = OnceLock::new();
+static CHOICE: OnceLock<Vec<String>> = OnceLock::new();
 
 struct Plugin;
 
 impl Guest for Plugin {
-    fn configure(settings: String) -> Result<(), String> {
-        let settings = serde_json::from_str(&settings).map_err(|error| error.to_string())?;
-        SETTINGS
-            .set(settings)
-            .map_err(|_| "configured twice".to_owned())
+    fn configure(settings: String, slaves: Vec<String>) -> Result<Interest, String> {
+        let settings: Settings =
+            serde_json::from_str(&settings).map_err(|error| error.to_string())?;
+        CHOICE
+            .set(settings.choose.unwrap_or(slaves))
+            .map_err(|_| "configured twice".to_owned())?;
+        Ok(Interest::empty())
     }
 
-    fn route(_: Event, slaves: Vec<String>) -> Result<Vec<String>, Failure> {
-        match SETTINGS.get() {
-            None => Err(Failure::Reject("not configured".to_owned())),
-            Some(settings) => Ok(settings.choose.clone().unwrap_or(slaves)),
-        }
+    fn route(_: CatalogEvent) -> Result<Vec<String>, Failure> {
+        let choice = CHOICE.get();
+        choice
+            .cloned()
+            .ok_or_else(|| Failure::Reject("not configured".to_owned()))
     }
 }

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use serde::Deserialize;
-use weir_plugin::{Event, Failure, Transform};
+use weir_plugin::{Event, Failure, Outcome, Pair, Transform};
 
 /// Found and replaced in the component, so it stands there once and as it is.
 static VERSION: [u8; 14] = *b"STAMP-00000000";
@@ -17,10 +17,13 @@ struct Stamp {
 }
 
 impl Transform for Stamp {
-    fn transform(&self, mut event: Event) -> Result<Vec<Event>, Failure> {
+    fn transform(&self, mut event: Event) -> Result<Outcome, Failure> {
         let version = String::from_utf8_lossy(black_box(&VERSION)).into_owned();
-        event.attributes.push((self.attribute.clone(), version));
-        Ok(vec![event])
+        event.attributes.push(Pair {
+            name: self.attribute.clone(),
+            value: version,
+        });
+        Ok(event.into())
     }
 }
 

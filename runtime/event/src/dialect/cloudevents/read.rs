@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{CONTENT_TYPE, DIALECT, KNOWN, dialect_of, is_structured, read_object, subject};
 use crate::dialect::{DecodeError, Read, blank, json, read_time};
-use crate::event::{Action, Body, Event, Kind, Object, Property, Reference};
+use crate::event::{Action, Body, Event, Kind, Object, Pair, Reference};
 use crate::message::{HeaderValue, Message};
 
 /// Reads a message, and gives the envelope with it, whatever its mode was.
@@ -84,7 +84,7 @@ fn read_envelope(envelope: &mut Value) -> Result<Read, DecodeError> {
     event.attributes = envelope
         .iter()
         .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((name.clone(), json::scalar(value)?)))
+        .filter_map(|(name, value)| Some(Pair::new(name, json::scalar(value)?)))
         .collect();
     let named = json::text(envelope, "subject").map(|path| subject::parse(&kind, path));
     event.subject = named.clone().unwrap_or_else(|| Object::of(kind.clone()));
@@ -156,7 +156,7 @@ fn read_data(
         event.properties = properties
             .iter()
             .filter_map(|(name, value)| {
-                Some(Property {
+                Some(Pair {
                     name: name.clone(),
                     value: json::scalar(value)?,
                 })
@@ -183,9 +183,10 @@ fn parse_type(name: &str) -> Result<(Kind, Action), DecodeError> {
         .filter(|(_, version)| *version == "v1")
         .ok_or_else(|| unsupported("it reads version v1: use the version of Weir that wrote it"))?;
     rest.rsplit_once('.')
-        .and_then(|(kind, action)| Some((Kind::from(kind), Action::parse(action)?)))
+        .filter(|(kind, action)| !kind.is_empty() && !action.is_empty())
+        .map(|(kind, action)| (Kind::from(kind), Action::from(action)))
         .ok_or_else(|| {
-            unsupported("its action must be added, modified, removed, reloaded or reset")
+            unsupported("it must name a kind and an action: `weir.catalog.layer.added.v1`")
         })
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{DIALECT, KNOWN, is_attribute_name, read_object, subject};
 use crate::dialect::{EncodeError, Origin, geoserver_cloud, json};
-use crate::event::{Body, Event, Object, Property};
+use crate::event::{Body, Event, Object, Pair};
 
 /// The envelope of an event: the one that it came in, where that says something else than the
 /// event; a new one around the frame that it came in otherwise.
@@ -100,7 +100,7 @@ fn write_attributes(
     let old = by_name(was.map_or(&[], |was| was.attributes.as_slice()));
     let new = by_name(&now.attributes);
     envelope.retain(|name, _| !old.contains_key(name.as_str()) || new.contains_key(name.as_str()));
-    for (name, value) in &now.attributes {
+    for Pair { name, value } in &now.attributes {
         if old.get(name.as_str()) == Some(&value.as_str()) {
             continue;
         }
@@ -120,10 +120,10 @@ fn write_attributes(
     Ok(())
 }
 
-fn by_name(attributes: &[(String, String)]) -> HashMap<&str, &str> {
+fn by_name(attributes: &[Pair]) -> HashMap<&str, &str> {
     attributes
         .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .map(|pair| (pair.name.as_str(), pair.value.as_str()))
         .collect()
 }
 
@@ -208,7 +208,7 @@ fn write_properties(data: &mut Map<String, Value>, was: &Event, now: &Event) {
     let old: HashMap<_, _> = was.properties.iter().map(|p| (&p.name, &p.value)).collect();
     let new: HashMap<_, _> = now.properties.iter().map(|p| (&p.name, &p.value)).collect();
     places.retain(|name, _| !old.contains_key(name) || new.contains_key(name));
-    for Property { name, value } in &now.properties {
+    for Pair { name, value } in &now.properties {
         if old.get(name) == Some(&value) {
             continue;
         }

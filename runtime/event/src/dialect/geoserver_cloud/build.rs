@@ -70,7 +70,7 @@ fn inner_name(event: &Event) -> Result<(&'static str, Option<Form>), EncodeError
         .body
         .as_ref()
         .and_then(|body| Form::of(&body.content_type));
-    Ok(match (event.action, &event.subject.kind, form) {
+    Ok(match (&event.action, &event.subject.kind, form) {
         (Action::Reloaded, ..) => ("ReloadEvent", None),
         (Action::Reset, ..) => ("ResetEvent", None),
         (Action::Removed, Kind::Service, _) => ("ServiceInfoRemoved", None),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{Form, literal_in, literals, patches};
 use crate::dialect::{Dialect, EncodeError, json};
-use crate::event::{Event, Property};
+use crate::event::{Event, Pair};
 
 /// Fields that are properties of their own.
 const PROPERTIES: [&str; 7] = [
@@ -63,7 +63,7 @@ impl<'a> Place<'a> {
 }
 
 /// The properties that a body has places for.
-pub(super) fn read(body: &mut Value, form: Form) -> Vec<Property> {
+pub(super) fn read(body: &mut Value, form: Form) -> Vec<Pair> {
     let mut known = HashSet::new();
     let mut properties = Vec::new();
     for (name, place) in places(body, form) {
@@ -72,7 +72,7 @@ pub(super) fn read(body: &mut Value, form: Form) -> Vec<Property> {
             continue;
         }
         if let Some(value) = place.text() {
-            properties.push(Property {
+            properties.push(Pair {
                 name: name.into_owned(),
                 value,
             });
@@ -149,7 +149,7 @@ pub(super) fn write(
     Ok(())
 }
 
-fn by_name(properties: &[Property]) -> HashMap<&str, &str> {
+fn by_name(properties: &[Pair]) -> HashMap<&str, &str> {
     properties
         .iter()
         .map(|property| (property.name.as_str(), property.value.as_str()))
@@ -177,7 +177,7 @@ fn remove(body: &mut Value, form: Form, name: &str) {
     }
 }
 
-fn add(body: &mut Value, form: Form, property: &Property) -> Result<(), EncodeError> {
+fn add(body: &mut Value, form: Form, property: &Pair) -> Result<(), EncodeError> {
     let refuse = |problem: &str| {
         Err(EncodeError::body(
             Dialect::GeoServerCloud,
