@@ -4,14 +4,17 @@
 use weir_event::{Action, Body, Event, Kind, Object, Pair, Reference};
 
 use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{Instance, InstancePre, Lift};
 
 use self::generated::weir::plugin::catalog;
 use crate::configure::Settings;
+use crate::plugin::World;
 use crate::sandbox::Sandbox;
 
 pub(crate) use self::generated::exports::weir::plugin::{filtering, routing, transforming};
-pub(crate) use self::generated::weir::plugin::catalog::{Failure, Interest};
+pub(crate) use self::generated::weir::plugin::catalog::{
+    CatalogEventParam as EventParam, Failure, Interest,
+};
 pub(crate) use self::generated::weir::plugin::host;
 
 mod generated {
@@ -34,11 +37,19 @@ mod generated {
     });
 }
 
-/// What the three worlds have in common: where their interface is in a component, and that it takes
-/// settings.
+/// What the three worlds have in common: where their interface is in a component, that it takes
+/// settings, and that one function of it handles events.
 pub(crate) trait Entry: Sized + Send + Sync + 'static {
+    const WORLD: World;
+
+    /// The name of the function that handles events.
+    const FUNCTION: &'static str;
+
     /// The interface of one instance.
     type Guest: Send + Sync + 'static;
+
+    /// What it says to an event that it can handle.
+    type Answer: Lift + Send + Sync + 'static;
 
     fn find(template: &InstancePre<Sandbox>) -> wasmtime::Result<Self>;
 
@@ -54,12 +65,23 @@ pub(crate) trait Entry: Sized + Send + Sync + 'static {
         store: &mut Store<Sandbox>,
         settings: &Settings,
     ) -> impl Future<Output = wasmtime::Result<Result<Interest, String>>> + Send;
+
+    fn handle(
+        guest: &Self::Guest,
+        store: &mut Store<Sandbox>,
+        event: &Lowered<'_>,
+    ) -> impl Future<Output = wasmtime::Result<Result<Self::Answer, Failure>>> + Send;
 }
 
 macro_rules! entry {
-    ($($interface:ident($($argument:ident),*)),* $(,)?) => {$(
+    ($(
+        $world:ident: $interface:ident($($argument:ident),*) $call:ident $function:literal -> $answer:ty;
+    )*) => {$(
         impl Entry for $interface::GuestIndices {
+            const WORLD: World = World::$world;
+            const FUNCTION: &'static str = $function;
             type Guest = $interface::Guest;
+            type Answer = $answer;
 
             fn find(template: &InstancePre<Sandbox>) -> wasmtime::Result<Self> {
                 Self::new(template)
@@ -80,14 +102,22 @@ macro_rules! entry {
             ) -> wasmtime::Result<Result<Interest, String>> {
                 guest.call_configure(store, $(&settings.$argument()),*).await
             }
+
+            async fn handle(
+                guest: &Self::Guest,
+                store: &mut Store<Sandbox>,
+                event: &Lowered<'_>,
+            ) -> wasmtime::Result<Result<Self::Answer, Failure>> {
+                guest.$call(store, event.event()).await
+            }
         }
     )*};
 }
 
 entry!(
-    filtering(config),
-    transforming(config),
-    routing(config, slaves),
+    Filter: filtering(config) call_filter "filter" -> filtering::Verdict;
+    Transform: transforming(config) call_transform "transform" -> transforming::Outcome;
+    Router: routing(config, slaves) call_route "route" -> Vec<String>;
 );
 
 /// An event as the contract has it, borrowed from Weir's: only the lists need memory of their own.

@@ -16,12 +16,13 @@ use wasmtime::Store;
 use wasmtime::component::{Component, Instance, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
+use crate::bench::Bench;
 use crate::bindings::{Entry, Interest};
 use crate::fault::Cause;
-use crate::images::Image;
+use crate::full::Template;
 use crate::limits::Limits;
 use crate::sandbox::{Occasion, Sandbox};
-use crate::stage::{Bench, StageError, Template};
+use crate::stage::StageError;
 
 /// How much more fuel and time than for an event the guest has while it takes its settings: language
 /// runtimes start here, and tables are computed that save time later.
@@ -81,7 +82,7 @@ pub(crate) enum Obstacle {
 pub(crate) async fn pre_initialise<W: Entry>(
     bench: &Arc<Bench>,
     settings: &Settings,
-) -> Result<Image, Obstacle> {
+) -> Result<(Vec<u8>, Interest), Obstacle> {
     let (bench, settings) = (Arc::clone(bench), settings.clone());
     let runtime = Handle::current();
     let work = move || runtime.block_on(snapshot::<W>(&bench, &settings));
@@ -92,7 +93,10 @@ pub(crate) async fn pre_initialise<W: Entry>(
     }
 }
 
-async fn snapshot<W: Entry>(bench: &Bench, settings: &Settings) -> Result<Image, Obstacle> {
+async fn snapshot<W: Entry>(
+    bench: &Bench,
+    settings: &Settings,
+) -> Result<(Vec<u8>, Interest), Obstacle> {
     let unable = |error: wasmtime::Error| Obstacle::Unable(format!("{error:#}"));
     let wizer = Wizer::new();
     let (context, instrumented) = wizer
@@ -134,11 +138,8 @@ async fn snapshot<W: Entry>(bench: &Bench, settings: &Settings) -> Result<Image,
         store: &mut store,
         instance,
     };
-    let snapshot = wizer.snapshot_component(&context, &mut access).await;
-    Ok(Image {
-        component: snapshot.map_err(unable)?,
-        interest,
-    })
+    let component = wizer.snapshot_component(&context, &mut access).await;
+    Ok((component.map_err(unable)?, interest))
 }
 
 /// How Wizer reads the state of an instance: through functions that it put into the component. It

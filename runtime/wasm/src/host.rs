@@ -1,21 +1,21 @@
 //! The host: one engine for the whole process, set up once, with everything that plugins may import.
 
-use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::runtime::{self, Handle, Runtime};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
 use crate::bindings;
-use crate::images::Images;
+use crate::cache::Cache;
 use crate::plugin::{LoadError, Plugin};
 use crate::sandbox::Sandbox;
 
@@ -36,6 +36,9 @@ const CORE_INSTANCES: u32 = 8 * INSTANCES;
 /// is two thirds of the cost of a fresh instance.
 const KEEP_RESIDENT: usize = 2 << 20;
 
+/// How much lower the priority of guests is that take their time, as `nice` counts.
+const NICENESS: i32 = 5;
+
 /// How a [`Host`] is set up.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
@@ -50,10 +53,15 @@ pub enum HostError {
     #[error("the cache directory `{}` cannot be used: {source}", path.display())]
     Cache { path: PathBuf, source: io::Error },
     #[error(
-        "the cache directory `{}` can be written to by others, who could run code as Weir: take that right away (chmod go-w), or choose another directory",
+        "the cache directory `{}` is open to others, who could read settings or run code as Weir: close it to them (chmod 700), or choose another directory",
         .0.display()
     )]
     CacheNotPrivate(PathBuf),
+    #[error(
+        "the cache directory `{}` belongs to another user, who could run code as Weir: choose another directory",
+        .0.display()
+    )]
+    CacheOfAnother(PathBuf),
     #[error("wasmtime cannot be set up: {0}")]
     Engine(String),
 }
@@ -65,14 +73,23 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     engine: Engine,
     linker: Linker<Sandbox>,
-    images: Option<Images>,
+    cache: Option<Cache>,
+    /// Where guests run that take their time. Never dropped but with the process or by
+    /// [`Drop`].
+    guests: Option<Runtime>,
 }
 
 impl Host {
     /// Sets wasmtime up, and starts the thread that interrupts guests; it ends with the host.
     pub fn new(settings: HostSettings) -> Result<Self, HostError> {
-        let cache = settings.cache.map(private_directory).transpose()?;
         let engine = engine().map_err(HostError::Engine)?;
+        let mut compatible = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut compatible);
+        let cache = settings
+            .cache
+            .map(|directory| Cache::open(&directory, compatible.finish()))
+            .transpose()?;
+        let guests = guest_threads().map_err(|error| HostError::Engine(error.to_string()))?;
         let linker = linker(&engine).map_err(|error| HostError::Engine(format!("{error:#}")))?;
         let ticked = engine.weak();
         thread::Builder::new()
@@ -82,7 +99,8 @@ impl Host {
         Ok(Self(Arc::new(Inner {
             engine,
             linker,
-            images: cache.map(|directory| Images::new(directory.join("images"))),
+            cache,
+            guests: Some(guests),
         })))
     }
 
@@ -101,9 +119,43 @@ impl Host {
         &self.0.linker
     }
 
-    pub(crate) fn images(&self) -> Option<&Images> {
-        self.0.images.as_ref()
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.0.cache.as_ref()
     }
+
+    /// Where guests run that take their time.
+    pub(crate) fn guests(&self) -> &Handle {
+        let guests = self.0.guests.as_ref();
+        guests
+            .expect("it is there until the host is dropped")
+            .handle()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Waiting for its threads, as a runtime does when it is dropped, is forbidden in a task.
+        if let Some(guests) = self.guests.take() {
+            guests.shutdown_background();
+        }
+    }
+}
+
+/// Threads of their own for guests: while they hog every one of them, whatever else Weir does finds a
+/// processor, for the kernel prefers it.
+fn guest_threads() -> io::Result<Runtime> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("weir-guests")
+        .on_thread_start(|| {
+            let lowered = rustix::process::nice(NICENESS);
+            if let Err(error) = lowered {
+                tracing::debug!(%error, "guests have the same priority as everything else");
+            }
+        })
+        .enable_time()
+        .build()
 }
 
 fn tick(engine: &EngineWeak) {
@@ -111,24 +163,6 @@ fn tick(engine: &EngineWeak) {
         engine.increment_epoch();
         drop(engine);
         thread::sleep(TICK);
-    }
-}
-
-/// The directory as an absolute path, created where it does not exist.
-fn private_directory(path: PathBuf) -> Result<PathBuf, HostError> {
-    let prepare = || {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)?;
-        let absolute = path.canonicalize()?;
-        let mode = absolute.metadata()?.permissions().mode();
-        Ok((absolute, mode))
-    };
-    match prepare() {
-        Ok((absolute, mode)) if mode & 0o022 == 0 => Ok(absolute),
-        Ok(_) => Err(HostError::CacheNotPrivate(path)),
-        Err(source) => Err(HostError::Cache { path, source }),
     }
 }
 

@@ -6,7 +6,7 @@ use wasmparser::{Parser, Payload};
 use crate::plugin::{Digest, MAX_BYTES, World};
 
 /// The package of the contract.
-const PACKAGE: &str = "weir:plugin";
+pub(crate) const PACKAGE: &str = "weir:plugin";
 
 /// The versions of the contract that this Weir runs: a plugin built against any patch of these.
 const RUNS: (&str, &str) = ("0", "2");
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn another_version_is_named_with_those_that_run() {
-        for version in ["0.2.0", "1.1.0", "0.10.0", "0.1"] {
+        for version in ["0.1.0", "1.2.0", "0.20.0", "0.2"] {
             let export = format!("weir:plugin/filtering@{version}");
             assert_eq!(
                 problems(&[], &[&export]),
@@ -298,7 +298,7 @@ mod tests {
         let imports = [
             "wasi:http/types@0.2.0",
             "wasi:io/poll@0.3.0",
-            "weir:plugin/host@0.2.0",
+            "weir:plugin/host@0.1.0",
             "env",
         ];
         let found = inspect(&component(&imports, &exports)).problems;

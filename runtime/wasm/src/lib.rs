@@ -17,15 +17,20 @@
 //!
 //! Stages run on a tokio runtime with its timer enabled.
 
+mod bench;
 mod bindings;
+mod cache;
 mod configure;
+mod fast;
 mod fault;
+mod full;
 mod host;
-mod images;
 mod inspect;
+mod lean;
 mod limits;
 mod outcome;
 mod plugin;
+mod prepare;
 mod sandbox;
 mod stage;
 mod voice;

@@ -44,8 +44,11 @@ impl Default for Limits {
 /// Which instance of a plugin handles an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Instances {
-    /// A new one for every event: nothing that a plugin keeps, leaks or breaks outlives its event.
+    /// Fresh, but for a plugin that cannot be pre-initialised: to take its settings for every event
+    /// would cost more than the event.
     #[default]
+    Auto,
+    /// A new one for every event: nothing that a plugin keeps, leaks or breaks outlives its event.
     Fresh,
     /// The same one for many events, for guests that are slow to start. What such a plugin keeps in
     /// its memory is seen by later events: equal events give equal results only if it keeps nothing.
@@ -60,4 +63,15 @@ impl Instances {
     /// start of a large guest (1 ms) does not count, often enough that a leak of a whole event of
     /// 64 KiB each time just fits the default memory.
     pub const RECYCLE: u32 = 1000;
+
+    /// The choice for a plugin that starts with its settings in it, or does not.
+    pub(crate) fn or_by(self, configured: bool) -> Self {
+        match (self, configured) {
+            (Self::Auto, true) => Self::Fresh,
+            (Self::Auto, false) => Self::Warm {
+                recycle: Self::RECYCLE,
+            },
+            (chosen, _) => chosen,
+        }
+    }
 }

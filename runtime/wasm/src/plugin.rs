@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::bindings::{filtering, routing, transforming};
 use crate::configure::Settings;
 use crate::host::Host;
-use crate::inspect::{Problem, inspect};
+use crate::inspect::{PACKAGE, Problem, inspect};
 use crate::limits::{Instances, Limits};
 use crate::stage::{Filter, Router, Slot, Stage, StageError, Transform};
 
@@ -39,6 +39,11 @@ impl World {
         }
     }
 
+    /// The name of that interface as a component exports it: `weir:plugin/filtering@0.2.0`.
+    pub(crate) fn export(self, version: &str) -> String {
+        format!("{PACKAGE}/{}@{version}", self.interface())
+    }
+
     /// The interface that a component of this world exports.
     pub(crate) fn interface(self) -> &'static str {
         match self {
@@ -63,14 +68,6 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
-    }
-
-    /// The digest of these bytes, one after the other.
-    pub(crate) fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let hash = parts
-            .into_iter()
-            .fold(Sha256::new(), |hash, part| hash.chain_update(part));
-        Self(hash.finalize().into())
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {

@@ -1,23 +1,23 @@
 //! Stages: plugins with settings, compiled and linked. Events go through them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::task;
-use tokio::time::timeout;
-use wasmtime::component::{Component, Instance, InstancePre};
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
-use wasmtime_wasi::I32Exit;
+use wasmtime::component::Component;
 use weir_event::Event;
 
+use crate::bench::Bench;
 use crate::bindings::{Entry, Failure, Interest, Lowered, filtering, lift, routing, transforming};
-use crate::configure::{self, Obstacle, Settings, configure, pre_initialise};
-use crate::fault::{Cause, Fault, Place};
-use crate::images::{Image, Key};
+use crate::configure::Settings;
+use crate::fast::{Fast, Vain};
+use crate::fault::{Cause, Fault};
+use crate::full::Full;
 use crate::limits::{Instances, Limits};
 use crate::outcome;
 use crate::plugin::Plugin;
-use crate::sandbox::{Occasion, Sandbox};
+use crate::prepare::{Prepared, prepare};
 
 /// The longest reason of a plugin that is passed on, in bytes: it ends up in headers and logs.
 const REASON_BYTES: usize = 1024;
@@ -84,13 +84,7 @@ pub enum StageError {
 impl Filter {
     /// Asks the plugin about an event.
     pub async fn filter(&self, event: &Event) -> Result<Judgement, Fault> {
-        let mut live = self.0.open(event).await?;
-        let call = async {
-            let event = Lowered::new(event, self.0.interest);
-            let answer = live.guest.call_filter(&mut live.store, event.event()).await;
-            self.0.close(live, answer)
-        };
-        Ok(match self.0.in_time(call).await? {
+        Ok(match self.0.ask(event).await? {
             filtering::Verdict::Keep => Judgement::Keep,
             filtering::Verdict::Drop(reason) => Judgement::Drop(shorten(reason)),
         })
@@ -100,16 +94,7 @@ impl Filter {
 impl Transform {
     /// What takes the place of this event: events within the limits, with ids of their own.
     pub async fn transform(&self, event: &Event) -> Result<Outcome, Fault> {
-        let mut live = self.0.open(event).await?;
-        let call = async {
-            let event = Lowered::new(event, self.0.interest);
-            let answer = live
-                .guest
-                .call_transform(&mut live.store, event.event())
-                .await;
-            self.0.close(live, answer)
-        };
-        let outcomes = match self.0.in_time(call).await? {
+        let outcomes = match self.0.ask(event).await? {
             transforming::Outcome::Unchanged => return Ok(Outcome::Unchanged),
             transforming::Outcome::Replaced(outcomes) => outcomes,
         };
@@ -126,13 +111,7 @@ impl Transform {
 impl Router {
     /// The slaves that the event goes to: some of those in the settings, in their order.
     pub async fn route(&self, event: &Event) -> Result<Vec<String>, Fault> {
-        let mut live = self.0.open(event).await?;
-        let call = async {
-            let event = Lowered::new(event, self.0.interest);
-            let answer = live.guest.call_route(&mut live.store, event.event()).await;
-            self.0.close(live, answer)
-        };
-        let choice = self.0.in_time(call).await?;
+        let choice = self.0.ask(event).await?;
         outcome::chosen(&choice, &self.0.slaves).map_err(|cause| self.0.bench.fault(cause))
     }
 }
@@ -171,28 +150,15 @@ macro_rules! described {
 
 described!(Filter, Transform, Router);
 
-/// A stage of one world: what instances are made from, and the warm one where there is one.
+/// A stage of one world: the lanes that events can take through its plugin.
 pub(crate) struct Slot<W: Entry> {
-    pub(crate) bench: Arc<Bench>,
-    template: Template<W>,
-    instances: Instances,
+    bench: Arc<Bench>,
     /// What the plugin wants of events.
     interest: Interest,
     /// The slaves that a router may choose.
     slaves: Vec<String>,
-    /// What each instance is given; `None` where the component starts with its settings in it.
-    settings: Option<Settings>,
-    /// The warm instance, while no event is in it.
-    idle: Mutex<Option<Live<W>>>,
-}
-
-/// An instance that runs.
-pub(crate) struct Live<W: Entry> {
-    pub(crate) store: Store<Sandbox>,
-    pub(crate) guest: W::Guest,
-    /// What it said when it was configured just now, if it was.
-    interest: Interest,
-    events: u32,
+    fast: Option<Fast<W>>,
+    full: Arc<Full<W>>,
 }
 
 impl<W: Entry> Slot<W> {
@@ -203,164 +169,88 @@ impl<W: Entry> Slot<W> {
         limits: Limits,
         instances: Instances,
     ) -> Result<Self, StageError> {
-        let bench = Arc::new(Bench {
-            place: Arc::new(Place {
-                stage: name.to_owned(),
-                plugin: plugin.name().to_owned(),
-                digest: plugin.digest(),
-            }),
-            plugin: plugin.clone(),
-            limits,
-        });
-        let slaves = settings.slaves.clone();
-        let key = Key::new(plugin.digest(), settings);
-        // Whatever is wrong with an image that was kept, a new one is made.
-        if let Some(image) = bench.load(key.clone()).await
-            && let Ok(slot) = Self::from_image(&bench, image, slaves.clone(), instances).await
-        {
-            return Ok(slot);
+        let bench = Arc::new(Bench::new(name, plugin, limits));
+        let host = plugin.host();
+        let key = host
+            .cache()
+            .map(|cache| cache.key(plugin.digest(), settings, bench.limits.memory));
+        if let Some(key) = key.clone() {
+            let host = host.clone();
+            let load = move || host.cache()?.load(&key);
+            let kept = task::spawn_blocking(load).await.ok().flatten();
+            // Whatever is wrong with what was kept, it is made anew.
+            if let Some(kept) = kept
+                && let Ok(slot) = Self::from_prepared(&bench, &kept, settings, instances).await
+            {
+                return Ok(slot);
+            }
         }
         tracing::info!(stage = name, plugin = plugin.name(), "compiling");
-        match pre_initialise::<W>(&bench, settings).await {
-            Ok(image) => {
-                let image = bench.store_image(key, image).await;
-                Self::from_image(&bench, image, slaves, instances).await
-            }
-            Err(Obstacle::Unable(reason)) => {
-                tracing::info!(
-                    stage = name,
-                    plugin = plugin.name(),
-                    reason,
-                    "plugin takes its settings in every instance, which costs time"
-                );
-                let mut slot = Self {
-                    template: Template::compile(&bench, plugin.bytes().to_vec()).await?,
-                    bench,
-                    instances,
-                    interest: Interest::default(),
-                    slaves,
-                    settings: Some(settings.clone()),
-                    idle: Mutex::new(None),
-                };
-                slot.interest = slot.try_out().await?;
-                Ok(slot)
-            }
-            Err(Obstacle::Stage(error)) => Err(error),
+        let prepared = prepare::<W>(&bench, settings).await?;
+        let slot = Self::from_prepared(&bench, &prepared, settings, instances).await?;
+        if let Some(key) = key {
+            let host = host.clone();
+            let store = move || {
+                if let Some(cache) = host.cache() {
+                    cache.store(&key, &prepared);
+                }
+            };
+            task::spawn_blocking(store).await.unwrap_or_default();
         }
-    }
-
-    /// A slot whose instances start with their settings in them.
-    async fn from_image(
-        bench: &Arc<Bench>,
-        image: Image,
-        slaves: Vec<String>,
-        instances: Instances,
-    ) -> Result<Self, StageError> {
-        let slot = Self {
-            bench: Arc::clone(bench),
-            template: Template::compile(bench, image.component).await?,
-            instances,
-            interest: image.interest,
-            slaves,
-            settings: None,
-            idle: Mutex::new(None),
-        };
-        slot.try_out().await?;
         Ok(slot)
     }
 
-    /// Starts an instance: what is wrong shows now, and not at the first event. Gives what it wants
-    /// of events, if it said so just now.
-    async fn try_out(&self) -> Result<Interest, StageError> {
-        let digest = self.bench.plugin.digest();
-        let occasion = Occasion::configure(digest, &Settings::default());
-        let live = self.start(Arc::new(occasion)).await?;
-        Ok(live.interest)
-    }
-
-    /// An instance that is ready for this event.
-    pub(crate) async fn open(&self, event: &Event) -> Result<Live<W>, Fault> {
-        let occasion = Arc::new(Occasion::event(event));
-        let idle = match self.instances {
-            Instances::Fresh => None,
-            Instances::Warm { .. } => self.idle().take(),
-        };
-        let mut live = match idle {
-            Some(mut live) => {
-                live.store.data_mut().begin(occasion);
-                live
+    async fn from_prepared(
+        bench: &Arc<Bench>,
+        prepared: &Prepared,
+        settings: &Settings,
+        instances: Instances,
+    ) -> Result<Self, StageError> {
+        let unusable = |error: wasmtime::Error| bench.unusable(&format_args!("{error:#}"));
+        let load = |code: &[u8]| {
+            let engine = bench.plugin.host().engine();
+            #[expect(unsafe_code, reason = "compiled code cannot be loaded otherwise")]
+            // SAFETY: the code was compiled by this program: just now, or when it was put into the
+            // cache, which is sealed, and whose directory only Weir's user can write to.
+            unsafe {
+                Component::deserialize(engine, code)
             }
-            None => match self.start(occasion).await {
-                Ok(live) => live,
-                Err(StageError::Configure(fault)) => return Err(fault),
-                // The same settings were taken when the stage was made.
-                Err(other) => return Err(self.bench.fault(Cause::Unreadable(other.to_string()))),
+        };
+        let instances = instances.or_by(prepared.configured);
+        let given = (!prepared.configured).then(|| settings.clone());
+        let full = load(&prepared.full).map_err(unusable)?;
+        let full = Arc::new(Full::new(bench, &full, instances, given)?);
+        let said = full.try_out().await?;
+        let fast = match &prepared.lean {
+            None => None,
+            Some(lean) => {
+                let lean = load(lean).map_err(unusable)?;
+                Some(Fast::new(bench, &lean, instances).map_err(unusable)?)
+            }
+        };
+        Ok(Self {
+            bench: Arc::clone(bench),
+            interest: if prepared.configured {
+                prepared.interest
+            } else {
+                said
             },
-        };
-        refill(&mut live.store, self.bench.limits.fuel);
-        Ok(live)
-    }
-
-    /// A new instance, with its settings in it.
-    async fn start(&self, occasion: Arc<Occasion>) -> Result<Live<W>, StageError> {
-        let bench = &self.bench;
-        let deadline = match &self.settings {
-            None => bench.limits.deadline,
-            Some(_) => configure::deadline(&bench.limits),
-        };
-        match timeout(deadline, self.start_untimed(occasion)).await {
-            Ok(started) => started,
-            Err(_) => Err(StageError::Configure(
-                bench.fault(Cause::TooSlow { deadline }),
-            )),
-        }
-    }
-
-    async fn start_untimed(&self, occasion: Arc<Occasion>) -> Result<Live<W>, StageError> {
-        let bench = &self.bench;
-        let first = match &self.settings {
-            None => Arc::clone(&occasion),
-            Some(settings) => Arc::new(Occasion::configure(bench.plugin.digest(), settings)),
-        };
-        let fuel = configure::fuel(&bench.limits);
-        let mut store = bench.store(first, fuel);
-        let guest = match self.template.instantiate(&mut store).await {
-            Ok((_, guest)) => guest,
-            Err(error) => {
-                let fault = bench.diagnose(&store, fuel, &error);
-                return Err(StageError::Configure(fault));
-            }
-        };
-        let mut interest = Interest::default();
-        if let Some(settings) = &self.settings {
-            interest = configure::<W>(bench, &mut store, &guest, settings).await?;
-            store.data_mut().begin(occasion);
-        }
-        Ok(Live {
-            store,
-            guest,
-            interest,
-            events: 0,
+            slaves: settings.slaves.clone(),
+            fast,
+            full,
         })
     }
 
-    /// Ends a call: an instance that failed is thrown away, a warm one goes back.
-    pub(crate) fn close<R>(
-        &self,
-        mut live: Live<W>,
-        answer: wasmtime::Result<Result<R, Failure>>,
-    ) -> Result<R, Fault> {
-        live.store.data_mut().voice.finish();
-        let answer = answer.map_err(|error| {
-            self.bench
-                .diagnose(&live.store, self.bench.limits.fuel, &error)
-        })?;
-        live.events += 1;
-        if let Instances::Warm { recycle } = self.instances
-            && live.events < recycle
-        {
-            *self.idle() = Some(live);
-        }
+    /// What the plugin says to this event.
+    async fn ask(&self, event: &Event) -> Result<W::Answer, Fault> {
+        let answer = match self.ask_fast(event) {
+            Some(Ok(answer)) => answer,
+            Some(Err(Vain::OutOfFuel)) => {
+                let fuel = self.bench.limits.fuel;
+                return Err(self.bench.fault(Cause::OutOfFuel { fuel }));
+            }
+            Some(Err(Vain::Otherwise)) | None => self.full.ask(event, self.interest).await?,
+        };
         answer.map_err(|failure| {
             self.bench.fault(match failure {
                 Failure::Retry(reason) => Cause::Retry(shorten(reason)),
@@ -369,157 +259,19 @@ impl<W: Entry> Slot<W> {
         })
     }
 
-    /// Waits for a call no longer than the deadline. A call that is given up takes its instance with
-    /// it.
-    pub(crate) async fn in_time<R>(
-        &self,
-        call: impl Future<Output = Result<R, Fault>>,
-    ) -> Result<R, Fault> {
-        let deadline = self.bench.limits.deadline;
-        match timeout(deadline, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.bench.fault(Cause::TooSlow { deadline })),
-        }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Option<Live<W>>> {
-        // An instance is either in its place or not.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ask_fast(&self, event: &Event) -> Option<Result<Result<W::Answer, Failure>, Vain>> {
+        let fast = self.fast.as_ref()?;
+        fast.ask(&Lowered::new(event, self.interest))
     }
 }
 
-impl<W: Entry> std::fmt::Debug for Slot<W> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<W: Entry> fmt::Debug for Slot<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
             .field("place", &self.bench.place)
             .field("limits", &self.bench.limits)
-            .field("instances", &self.instances)
             .finish_non_exhaustive()
     }
-}
-
-/// A compiled component, linked: instances are made from it.
-pub(crate) struct Template<W> {
-    pre: InstancePre<Sandbox>,
-    entry: W,
-}
-
-impl<W: Entry> Template<W> {
-    /// Compiles a component, on one of tokio's blocking threads, and links it.
-    pub(crate) async fn compile(bench: &Bench, bytes: Vec<u8>) -> Result<Self, StageError> {
-        let engine = bench.plugin.host().engine().clone();
-        let component = task::spawn_blocking(move || Component::new(&engine, bytes))
-            .await
-            .map_err(|panicked| bench.unusable(&panicked))?
-            .map_err(|error| bench.unusable(&format_args!("{error:#}")))?;
-        Self::new(bench, &component)
-    }
-
-    pub(crate) fn new(bench: &Bench, component: &Component) -> Result<Self, StageError> {
-        let unusable = |error: wasmtime::Error| bench.unusable(&format_args!("{error:#}"));
-        let linker = bench.plugin.host().linker();
-        let pre = linker.instantiate_pre(component).map_err(unusable)?;
-        let entry = W::find(&pre).map_err(unusable)?;
-        Ok(Self { pre, entry })
-    }
-
-    pub(crate) async fn instantiate(
-        &self,
-        store: &mut Store<Sandbox>,
-    ) -> wasmtime::Result<(Instance, W::Guest)> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
-        let guest = self.entry.enter(store, &instance)?;
-        Ok((instance, guest))
-    }
-}
-
-/// What a stage is made of before it is compiled: it makes stores, and tells what went wrong in them.
-pub(crate) struct Bench {
-    pub(crate) place: Arc<Place>,
-    pub(crate) plugin: Plugin,
-    pub(crate) limits: Limits,
-}
-
-impl Bench {
-    pub(crate) fn store(&self, occasion: Arc<Occasion>, fuel: u64) -> Store<Sandbox> {
-        let sandbox = Sandbox::new(&self.place, occasion, &self.limits);
-        let mut store = Store::new(self.plugin.host().engine(), sandbox);
-        store.limiter(|sandbox| &mut sandbox.memory);
-        // A result is copied out of the guest's memory, and cannot rightly be larger than that. One
-        // that names the same bytes many times would be.
-        store.set_hostcall_fuel(usize::try_from(self.limits.memory).unwrap_or(usize::MAX));
-        // At every tick the guest lets other tasks go on, and its deadline is looked at.
-        store.epoch_deadline_async_yield_and_update(1);
-        refill(&mut store, fuel);
-        store
-    }
-
-    pub(crate) fn fault(&self, cause: Cause) -> Fault {
-        Fault::new(&self.place, cause)
-    }
-
-    fn unusable(&self, reason: &dyn std::fmt::Display) -> StageError {
-        StageError::Unusable {
-            stage: self.place.stage.clone(),
-            plugin: self.place.plugin.clone(),
-            reason: reason.to_string(),
-        }
-    }
-
-    /// What an error that wasmtime gave means for the plugin.
-    pub(crate) fn diagnose(
-        &self,
-        store: &Store<Sandbox>,
-        fuel: u64,
-        error: &wasmtime::Error,
-    ) -> Fault {
-        let sandbox = store.data();
-        let said = sandbox.voice.said();
-        let trap = error.downcast_ref::<Trap>();
-        self.fault(if trap == Some(&Trap::OutOfFuel) {
-            Cause::OutOfFuel { fuel }
-        } else if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
-            Cause::NoRoom(full.to_string())
-        } else if sandbox.memory.refused {
-            let memory = self.limits.memory;
-            Cause::OutOfMemory { memory, said }
-        } else if let Some(trap) = trap {
-            let trap = trap.to_string();
-            Cause::Crashed { trap, said }
-        } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
-            let trap = exit.to_string();
-            Cause::Crashed { trap, said }
-        } else {
-            Cause::Unreadable(format!("{error:#}"))
-        })
-    }
-
-    async fn load(self: &Arc<Self>, key: Key) -> Option<Image> {
-        let bench = Arc::clone(self);
-        let read = move || bench.plugin.host().images()?.load(&key);
-        task::spawn_blocking(read).await.ok()?
-    }
-
-    /// Keeps an image for the next start, and hands it back.
-    async fn store_image(self: &Arc<Self>, key: Key, image: Image) -> Image {
-        let Some(_) = self.plugin.host().images() else {
-            return image;
-        };
-        let bench = Arc::clone(self);
-        let write = move || {
-            if let Some(images) = bench.plugin.host().images() {
-                images.store(&key, &image);
-            }
-            image
-        };
-        let written = task::spawn_blocking(write).await;
-        written.expect("nothing in it panics, and nobody cancels it")
-    }
-}
-
-fn refill(store: &mut Store<Sandbox>, fuel: u64) {
-    store.set_fuel(fuel).expect("the engine counts fuel");
-    store.set_epoch_deadline(1);
 }
 
 fn shorten(mut reason: String) -> String {

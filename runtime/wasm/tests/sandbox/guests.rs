@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use weir_event::{Action, Event, Kind, Object};
-use weir_wasm::{Host, HostSettings, Instances, Limits, Stage, StageError, Transform};
+use weir_wasm::{
+    Fault, Host, HostSettings, Instances, Limits, Outcome, Stage, StageError, Transform,
+};
 
 pub(crate) const WARM: Instances = Instances::Warm {
     recycle: Instances::RECYCLE,
@@ -31,7 +33,7 @@ pub(crate) fn host() -> Host {
     let (host, _) = HOST.get_or_init(|| {
         let cache = tempfile::tempdir().unwrap();
         let host = Host::new(HostSettings {
-            cache: Some(cache.path().to_owned()),
+            cache: Some(cache.path().join("cache")),
         });
         (host.unwrap(), cache)
     });
@@ -68,7 +70,7 @@ pub(crate) async fn stage(
 ) -> Result<Stage, StageError> {
     host.read(name, &guest(name))
         .unwrap()
-        .stage("test", settings, limits, instances)
+        .stage("test", &settings.into(), limits, instances)
         .await
 }
 
@@ -79,6 +81,14 @@ pub(crate) async fn misbehaving(deed: &str, limits: Limits, instances: Instances
         Ok(Stage::Transform(stage)) => stage,
         other => panic!("{other:?}"),
     }
+}
+
+/// What a transform makes of an event; the event itself where it has nothing to do.
+pub(crate) async fn transformed(stage: &Transform, event: &Event) -> Result<Vec<Event>, Fault> {
+    Ok(match stage.transform(event).await? {
+        Outcome::Unchanged => vec![event.clone()],
+        Outcome::Replaced(events) => events,
+    })
 }
 
 /// All files under a directory, in order.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use weir_wasm::{Instances, Limits};
 
-use crate::guests::{WARM, event, misbehaving};
+use crate::guests::{WARM, event, misbehaving, transformed};
 
 #[tokio::test]
 async fn what_a_plugin_says_is_logged_up_to_the_limit() {
@@ -13,7 +13,7 @@ async fn what_a_plugin_says_is_logged_up_to_the_limit() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let stage = misbehaving(r#""print""#, Limits::default(), Instances::Fresh).await;
-    stage.transform(&event("one")).await.unwrap();
+    transformed(&stage, &event("one")).await.unwrap();
     assert_eq!(
         log.take(),
         [
@@ -24,7 +24,7 @@ async fn what_a_plugin_says_is_logged_up_to_the_limit() {
 
     let stage = misbehaving(r#"{"chatter": 10000}"#, Limits::default(), WARM).await;
     for _ in 0..2 {
-        stage.transform(&event("two")).await.unwrap();
+        transformed(&stage, &event("two")).await.unwrap();
         let lines = log.take();
         let bytes: usize = lines.iter().map(|line| line.matches('x').count()).sum();
         assert_eq!(bytes, Limits::default().log_bytes);
