@@ -14,15 +14,18 @@ use weir_pipeline::names::Names;
 use weir_pipeline::observe::{Observation, Observer};
 use weir_pipeline::plan::{PipelineId, Plan};
 use weir_plugin::{Filter as _, Router as _, Transform as _, from_settings};
-use weir_wasm::{Host, HostSettings, Instances, Limits, Stage};
+use weir_wasm::{Host, HostSettings, Instances, Limits, Settings, Stage};
 
 use crate::events;
 use crate::report::{Report, median_and_lowest};
 
 const SIZES: [(&str, usize); 2] = [("1 KiB", 1 << 10), ("64 KiB", 64 << 10)];
 const FILTER: &str = r#"{"kinds":["security"]}"#;
+const FILTER_WORKSPACES: &str = r#"{"include":["topp"]}"#;
 const REMAP: &str = r#"{"workspaces":{"topp":"topp_eu"}}"#;
 const ROUTE: &str = r#"{"routes":[{"workspaces":["topp"],"slaves":["eu"]}]}"#;
+
+const SLAVES: [&str; 2] = ["eu", "us"];
 
 /// Samples of about 20 ms each.
 const SAMPLES: usize = 31;
@@ -55,7 +58,8 @@ async fn time(mut call: impl AsyncFnMut()) -> (f64, f64) {
 pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Result<()> {
     let cache = tempfile::tempdir()?;
     let host = Host::new(HostSettings {
-        cache: Some(cache.path().to_owned()),
+        cache: Some(cache.path().join("cache")),
+        ..HostSettings::default()
     })?;
     let mut rows = Vec::new();
     let sized = SIZES.map(|(size, bytes)| (size, events::decode(&events::frame(1, bytes)).0));
@@ -63,6 +67,11 @@ pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Resu
     for (size, event) in [("bare", events::bare())].into_iter().chain(sized) {
         for (name, file, settings) in [
             ("filter drop-kinds", "drop_kinds", FILTER),
+            (
+                "filter filter-workspaces",
+                "filter_workspaces",
+                FILTER_WORKSPACES,
+            ),
             ("transform remap-workspaces", "remap_workspaces", REMAP),
             ("router route-by-workspace", "route_by_workspace", ROUTE),
         ] {
@@ -80,7 +89,11 @@ pub(crate) async fn measure(plugins: &Path, report: &mut Report) -> anyhow::Resu
                     fuel: 1_000_000_000,
                     ..Limits::default()
                 };
-                let stage = plugin.stage(name, settings, limits, instances).await?;
+                let settings = Settings {
+                    config: settings.to_owned(),
+                    slaves: SLAVES.map(str::to_owned).to_vec(),
+                };
+                let stage = plugin.stage(name, &settings, limits, instances).await?;
                 let (median, lowest) = time(async || run(&stage, &event).await).await;
                 figures.extend([median, lowest]);
             }
@@ -102,13 +115,10 @@ async fn run(stage: &Stage, event: &Event) {
             .transform(event)
             .await
             .map(|events| drop(black_box(events))),
-        Stage::Router(router) => {
-            let slaves = ["eu".to_owned(), "us".to_owned()];
-            router
-                .route(event, &slaves)
-                .await
-                .map(|chosen| drop(black_box(chosen)))
-        }
+        Stage::Router(router) => router
+            .route(event)
+            .await
+            .map(|chosen| drop(black_box(chosen))),
     };
     if let Err(fault) = outcome {
         panic!("{fault}");
@@ -119,25 +129,26 @@ async fn run(stage: &Stage, event: &Event) {
 fn native(name: &str, event: &Event) -> anyhow::Result<(f64, f64)> {
     let event = native_event(event);
     let refused = |reason: String| anyhow::anyhow!(reason);
-    let mut call: Box<dyn FnMut()> = match name.split(' ').next() {
-        Some("filter") => {
+    let mut call: Box<dyn FnMut()> = match name {
+        "filter drop-kinds" => {
             let plugin: drop_kinds::DropKinds = from_settings(FILTER).map_err(refused)?;
             Box::new(move || drop(black_box(plugin.filter(black_box(&event.clone())))))
         }
-        Some("transform") => {
+        "filter filter-workspaces" => {
+            let plugin: filter_workspaces::FilterWorkspaces =
+                from_settings(FILTER_WORKSPACES).map_err(refused)?;
+            Box::new(move || drop(black_box(plugin.filter(black_box(&event.clone())))))
+        }
+        "transform remap-workspaces" => {
             let plugin: remap_workspaces::RemapWorkspaces =
                 from_settings(REMAP).map_err(refused)?;
             Box::new(move || drop(black_box(plugin.transform(black_box(event.clone())))))
         }
-        Some("router") => {
+        "router route-by-workspace" => {
             let plugin: route_by_workspace::RouteByWorkspace =
                 from_settings(ROUTE).map_err(refused)?;
-            let slaves = vec!["eu".to_owned(), "us".to_owned()];
-            Box::new(move || {
-                drop(black_box(
-                    plugin.route(black_box(&event.clone()), slaves.clone()),
-                ));
-            })
+            let slaves = SLAVES.map(str::to_owned);
+            Box::new(move || drop(black_box(plugin.route(black_box(&event.clone()), &slaves))))
         }
         _ => bail!("no native `{name}`"),
     };
@@ -160,12 +171,16 @@ fn native_event(event: &Event) -> weir_plugin::Event {
         name: object.name.clone(),
         id: object.id.clone(),
     };
+    let pair = |pair: &weir_event::Pair| weir_plugin::Pair {
+        name: pair.name.clone(),
+        value: pair.value.clone(),
+    };
     weir_plugin::Event {
         id: event.id.clone(),
         source: event.source.clone(),
         time: event.time.clone(),
         sequence: event.sequence,
-        action: weir_plugin::Action::Added,
+        action: event.action.to_string(),
         subject: object(&event.subject),
         previous: event.previous.as_ref().map(object),
         references: event
@@ -176,15 +191,8 @@ fn native_event(event: &Event) -> weir_plugin::Event {
                 target: object(&reference.target),
             })
             .collect(),
-        properties: event
-            .properties
-            .iter()
-            .map(|property| weir_plugin::Pair {
-                name: property.name.clone(),
-                value: property.value.clone(),
-            })
-            .collect(),
-        attributes: event.attributes.clone(),
+        properties: event.properties.iter().map(pair).collect(),
+        attributes: event.attributes.iter().map(pair).collect(),
         body: event.body.as_ref().map(|body| weir_plugin::Body {
             content_type: body.content_type.clone(),
             data: body.data.to_vec(),
@@ -241,7 +249,8 @@ const FILTER_TOML: &str = r#"{ kinds = ["security"] }"#;
 
 async fn chain(plugins: &Path, cache: &Path, report: &mut Report) -> anyhow::Result<()> {
     let host = Host::new(HostSettings {
-        cache: Some(cache.to_owned()),
+        cache: Some(cache.join("cache")),
+        ..HostSettings::default()
     })?;
     let mut rows = Vec::new();
     for (size, bytes) in SIZES {

@@ -7,7 +7,7 @@ use weir_plugin::{Event, Failure, Filter, Pattern, Verdict};
 /// `TryFrom` refuses those that make no sense, before Weir sends the first event.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Settings")]
-struct FilterWorkspaces {
+pub struct FilterWorkspaces {
     /// `None`: all of them, but for the excluded ones.
     include: Option<Vec<Pattern>>,
     exclude: Vec<Pattern>,

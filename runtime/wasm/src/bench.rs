@@ -67,6 +67,14 @@ impl Bench {
         Fault::new(&self.place, cause)
     }
 
+    pub(crate) fn refused(&self, message: String) -> StageError {
+        StageError::Refused {
+            stage: self.place.stage.clone(),
+            plugin: self.place.plugin.clone(),
+            message,
+        }
+    }
+
     pub(crate) fn unusable(&self, reason: &dyn fmt::Display) -> StageError {
         StageError::Unusable {
             stage: self.place.stage.clone(),

@@ -18,7 +18,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use crate::bench::Bench;
 use crate::bindings::{Entry, Interest};
-use crate::fault::Cause;
+use crate::fault::{Cause, Fault};
 use crate::full::Template;
 use crate::limits::Limits;
 use crate::sandbox::{Occasion, Sandbox};
@@ -69,6 +69,22 @@ impl From<&str> for Settings {
     }
 }
 
+/// Why a plugin did not take its settings.
+pub(crate) enum NotConfigured {
+    /// In its own words.
+    Refused(String),
+    Failed(Fault),
+}
+
+impl NotConfigured {
+    pub(crate) fn into_error(self, bench: &Bench) -> StageError {
+        match self {
+            Self::Refused(message) => bench.refused(message),
+            Self::Failed(fault) => StageError::Configure(fault.to_string()),
+        }
+    }
+}
+
 /// Why there is no pre-initialised component.
 pub(crate) enum Obstacle {
     /// The component is not made for it; the reason says how.
@@ -113,16 +129,16 @@ async fn snapshot<W: Entry>(
         let (instance, guest) = template
             .instantiate(&mut store)
             .await
-            .map_err(|error| StageError::Configure(bench.diagnose(&store, fuel, &error)))?;
+            .map_err(|error| NotConfigured::Failed(bench.diagnose(&store, fuel, &error)))?;
         let interest = configure::<W>(bench, &mut store, &guest, settings).await?;
         Ok((instance, interest))
     };
-    let too_slow = |_| StageError::Configure(bench.fault(Cause::TooSlow { deadline }));
+    let too_slow = |_| NotConfigured::Failed(bench.fault(Cause::TooSlow { deadline }));
     let (instance, interest) = timeout(deadline, started)
         .await
         .map_err(too_slow)
         .flatten()
-        .map_err(Obstacle::Stage)?;
+        .map_err(|error| Obstacle::Stage(error.into_error(bench)))?;
     if store.data().holds_resources() {
         // The guest's memory has their numbers in it, and a new instance would not have them.
         return Err(Obstacle::Unable(
@@ -212,22 +228,18 @@ pub(crate) async fn configure<W: Entry>(
     store: &mut Store<Sandbox>,
     guest: &W::Guest,
     settings: &Settings,
-) -> Result<Interest, StageError> {
+) -> Result<Interest, NotConfigured> {
     let answer = W::configure(guest, store, settings).await;
     store.data_mut().voice.finish();
     match answer {
         Ok(Ok(interest)) => Ok(interest),
         Ok(Err(mut message)) => {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
-            Err(StageError::Refused {
-                stage: bench.place.stage.clone(),
-                plugin: bench.place.plugin.clone(),
-                message,
-            })
+            Err(NotConfigured::Refused(message))
         }
         Err(error) => {
             let fault = bench.diagnose(store, fuel(&bench.limits), &error);
-            Err(StageError::Configure(fault))
+            Err(NotConfigured::Failed(fault))
         }
     }
 }

@@ -15,7 +15,7 @@ use weir_event::Event;
 
 use crate::bench::{Bench, refill};
 use crate::bindings::{Entry, Failure, Interest, Lowered};
-use crate::configure::{self, Settings, configure};
+use crate::configure::{self, NotConfigured, Settings, configure};
 use crate::fault::{Cause, Fault};
 use crate::limits::Instances;
 use crate::sandbox::{Occasion, Sandbox};
@@ -67,7 +67,10 @@ impl<W: Entry> Full<W> {
         let started = self
             .elsewhere(async move { lane.start(occasion).await.map(|live| live.interest) })
             .await;
-        started.map_err(StageError::Configure).flatten()
+        started
+            .map_err(NotConfigured::Failed)
+            .flatten()
+            .map_err(|error| error.into_error(&self.bench))
     }
 
     /// The plugin's answer, or why there is none.
@@ -120,9 +123,11 @@ impl<W: Entry> Full<W> {
             }
             None => match self.start(occasion).await {
                 Ok(live) => live,
-                Err(StageError::Configure(fault)) => return Err(fault),
+                Err(NotConfigured::Failed(fault)) => return Err(fault),
                 // The same settings were taken when the stage was made.
-                Err(other) => return Err(self.bench.fault(Cause::Unreadable(other.to_string()))),
+                Err(NotConfigured::Refused(message)) => {
+                    return Err(self.bench.fault(Cause::Reject(message)));
+                }
             },
         };
         refill(&mut live.store, self.bench.limits.fuel);
@@ -130,7 +135,7 @@ impl<W: Entry> Full<W> {
     }
 
     /// A new instance, with its settings in it.
-    async fn start(&self, occasion: Arc<Occasion>) -> Result<Live<W>, StageError> {
+    async fn start(&self, occasion: Arc<Occasion>) -> Result<Live<W>, NotConfigured> {
         let bench = &self.bench;
         let deadline = match &self.settings {
             None => bench.limits.deadline,
@@ -138,13 +143,13 @@ impl<W: Entry> Full<W> {
         };
         match timeout(deadline, self.start_untimed(occasion)).await {
             Ok(started) => started,
-            Err(_) => Err(StageError::Configure(
+            Err(_) => Err(NotConfigured::Failed(
                 bench.fault(Cause::TooSlow { deadline }),
             )),
         }
     }
 
-    async fn start_untimed(&self, occasion: Arc<Occasion>) -> Result<Live<W>, StageError> {
+    async fn start_untimed(&self, occasion: Arc<Occasion>) -> Result<Live<W>, NotConfigured> {
         let bench = &self.bench;
         let first = match &self.settings {
             None => Arc::clone(&occasion),
@@ -160,7 +165,7 @@ impl<W: Entry> Full<W> {
             Ok((_, guest)) => guest,
             Err(error) => {
                 let fault = bench.diagnose(&store, fuel, &error);
-                return Err(StageError::Configure(fault));
+                return Err(NotConfigured::Failed(fault));
             }
         };
         let mut interest = Interest::default();

@@ -18,6 +18,7 @@ use crate::bindings;
 use crate::cache::Cache;
 use crate::plugin::{LoadError, Plugin};
 use crate::sandbox::Sandbox;
+use crate::workshop::Workshop;
 
 /// How often running guests let go of the thread. Often enough that other tasks on it go on, and
 /// that deadlines are kept to a few ticks; rare enough to cost nothing.
@@ -45,6 +46,9 @@ pub struct HostSettings {
     /// The directory that keeps compiled code between runs; created, for this user alone, where it
     /// does not exist. Whoever can write to it can run code as Weir. `None` compiles every time.
     pub cache: Option<PathBuf>,
+    /// Where plugins are prepared. `None` does it in this process, which a hostile plugin can then
+    /// have compile for ever: for tests, and for plugins that are trusted.
+    pub workshop: Option<Workshop>,
 }
 
 /// Why there is no host.
@@ -74,15 +78,27 @@ struct Inner {
     engine: Engine,
     linker: Linker<Sandbox>,
     cache: Option<Cache>,
+    workshop: Option<Workshop>,
     /// Where guests run that take their time. Never dropped but with the process or by
     /// [`Drop`].
     guests: Option<Runtime>,
 }
 
 impl Host {
+    /// A host that only prepares plugins: without a pool, whose address space it could not use.
+    pub(crate) fn for_preparing() -> Result<Self, HostError> {
+        let engine = Engine::new(&config());
+        let engine = engine.map_err(|error| HostError::Engine(format!("{error:#}")))?;
+        Self::with_engine(engine, HostSettings::default())
+    }
+
     /// Sets wasmtime up, and starts the thread that interrupts guests; it ends with the host.
     pub fn new(settings: HostSettings) -> Result<Self, HostError> {
         let engine = engine().map_err(HostError::Engine)?;
+        Self::with_engine(engine, settings)
+    }
+
+    fn with_engine(engine: Engine, settings: HostSettings) -> Result<Self, HostError> {
         let mut compatible = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut compatible);
         let cache = settings
@@ -100,6 +116,7 @@ impl Host {
             engine,
             linker,
             cache,
+            workshop: settings.workshop,
             guests: Some(guests),
         })))
     }
@@ -121,6 +138,10 @@ impl Host {
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.0.cache.as_ref()
+    }
+
+    pub(crate) fn workshop(&self) -> Option<&Workshop> {
+        self.0.workshop.as_ref()
     }
 
     /// Where guests run that take their time.

@@ -34,6 +34,7 @@ mod prepare;
 mod sandbox;
 mod stage;
 mod voice;
+mod workshop;
 
 pub use configure::Settings;
 pub use fault::{Cause, Fault};
@@ -42,3 +43,4 @@ pub use inspect::{Inspection, Problem, Shape, inspect};
 pub use limits::{Instances, Limits};
 pub use plugin::{Digest, LoadError, Plugin, World};
 pub use stage::{Filter, Judgement, Outcome, Router, Stage, StageError, Transform};
+pub use workshop::Workshop;

@@ -155,7 +155,12 @@ impl Plugin {
         }
     }
 
-    fn from_bytes(host: &Host, name: &str, path: &Path, bytes: Vec<u8>) -> Result<Self, LoadError> {
+    pub(crate) fn from_bytes(
+        host: &Host,
+        name: &str,
+        path: &Path,
+        bytes: Vec<u8>,
+    ) -> Result<Self, LoadError> {
         let inspection = inspect(&bytes);
         match (inspection.world, inspection.version) {
             (Some(world), Some(version)) if inspection.problems.is_empty() => {

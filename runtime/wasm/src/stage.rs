@@ -69,9 +69,9 @@ pub enum StageError {
         plugin: String,
         message: String,
     },
-    /// It failed while it took its settings.
+    /// It failed while it took its settings; the text is that of a [`Fault`].
     #[error("{0} (while it took its settings)")]
-    Configure(Fault),
+    Configure(String),
     /// The component is not sound, or not made for the contract that it names.
     #[error("stage `{stage}`: plugin `{plugin}` cannot be used: {reason}")]
     Unusable {
@@ -186,7 +186,10 @@ impl<W: Entry> Slot<W> {
             }
         }
         tracing::info!(stage = name, plugin = plugin.name(), "compiling");
-        let prepared = prepare::<W>(&bench, settings).await?;
+        let prepared = match host.workshop() {
+            Some(workshop) => workshop.prepare(&bench, settings).await?,
+            None => prepare::<W>(&bench, settings).await?,
+        };
         let slot = Self::from_prepared(&bench, &prepared, settings, instances).await?;
         if let Some(key) = key {
             let host = host.clone();

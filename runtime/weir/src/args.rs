@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Prepare a plugin, given on the standard input, within limits; Weir calls this by itself
+    #[command(hide = true)]
+    PreparePlugin(PreparePluginArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,6 +53,16 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) config: PathBuf,
     /// Write logs as JSON, one object a line
+    #[arg(long)]
+    pub(crate) log_json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PreparePluginArgs {
+    /// How much to log where RUST_LOG says nothing
+    #[arg(long, default_value = "info")]
+    pub(crate) log: String,
+    /// Write logs as JSON
     #[arg(long)]
     pub(crate) log_json: bool,
 }

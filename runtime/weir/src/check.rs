@@ -7,6 +7,7 @@ use weir_bus::{Bus, Mismatch};
 use weir_pipeline::assembly::Plugins;
 use weir_pipeline::file::{Problem, Problems};
 use weir_pipeline::plan::{BusPlan, PipelineId, Plan, SCHEMA, Secret};
+use weir_wasm::Workshop;
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
@@ -19,8 +20,8 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     // Large plugins take their time at first: what is compiled is told meanwhile.
-    crate::log(false, "info");
-    let result = look(&args).await;
+    let workshop = crate::log(false, "info");
+    let result = look(&args, workshop).await;
     if args.json {
         let (problems, summary) = match &result {
             Ok(summary) => (Vec::new(), Some(summary.clone())),
@@ -56,9 +57,9 @@ fn problems(error: &anyhow::Error) -> Vec<serde_json::Value> {
 }
 
 /// Checks the file, and if that is right everything that it names; says what would run.
-async fn look(args: &CheckArgs) -> anyhow::Result<String> {
+async fn look(args: &CheckArgs, workshop: Workshop) -> anyhow::Result<String> {
     let plan = Config::read(&args.config)?.plan()?;
-    let host = host(&plan)?;
+    let host = host(&plan, workshop)?;
     let (plugins, mut found) = Plugins::read(&host, &plan.plugins);
     if let Err(more) = chains(&plugins, &plan, |_| true).await {
         found.extend(more.problems);

@@ -23,13 +23,14 @@ const FRAMES: &str = include_str!("../../../tests/fixtures/geoserver-cloud-frame
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
-    crate::log(false, "warn");
+    let workshop = crate::log(false, "warn");
     let config = prepare(&args.directory, &args.plugins)?;
     let started = Instant::now();
     let config = Config::read(&config)?;
     let exhibit = Arc::new(Exhibit::new(config.plan()?, FRAMES.lines().count()));
     let show = Arc::clone(&exhibit);
-    let supervisor = Supervisor::start(config, Arc::new(move |id: &_| show.observer(id))).await?;
+    let supervisor =
+        Supervisor::start(config, workshop, Arc::new(move |id: &_| show.observer(id))).await?;
     let ready = started.elapsed();
     let complete = async {
         // What is not there in time shows as missing.

@@ -15,6 +15,7 @@ mod signals;
 mod supervisor;
 mod watcher;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use config::{Config, Unfit};
 use report::Reports;
 use signals::Signals;
 use supervisor::Supervisor;
+use weir_wasm::Workshop;
 
 /// Events are many small allocations that do not live long.
 #[global_allocator]
@@ -46,6 +48,10 @@ fn main() -> ExitCode {
             Command::Check(args) => check::check(args).await,
             Command::Demo(args) => demo::demo(args).await,
             Command::Plugin(PluginCommand::Inspect(args)) => inspect::inspect(&args),
+            Command::PreparePlugin(args) => {
+                log(args.log_json, &args.log);
+                Ok(Workshop::serve().await?)
+            }
         }
     });
     // Everything in it was stopped by now, but for a reader of standard input, which nothing
@@ -58,12 +64,13 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
-    log(args.log_json, "info");
+    let workshop = log(args.log_json, "info");
     let mut signals = Signals::new()?;
     let reports = Arc::new(Reports::default());
     let observers = Arc::clone(&reports);
     let start = Supervisor::start(
         Config::read(&args.config)?,
+        workshop,
         Arc::new(move |id: &_| observers.of(id)),
     );
     let supervisor = tokio::select! {
@@ -87,7 +94,9 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 ///
 /// lapin is heard only where it is asked for by name: it logs whole messages, which may hold
 /// passwords, and calls errors what Weir handles.
-fn log(json: bool, default: &str) {
+///
+/// Gives the workshop for plugins: this program, which logs in the same way there.
+fn log(json: bool, default: &str) -> Workshop {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| default.to_owned());
     let filter = EnvFilter::try_new(format!("lapin=off,{wanted}"))
         .unwrap_or_else(|_| EnvFilter::new(format!("lapin=off,{default}")));
@@ -100,6 +109,17 @@ fn log(json: bool, default: &str) {
         logs.with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
             .init();
+    }
+    let mut arguments = ["prepare-plugin", "--log", default]
+        .map(OsString::from)
+        .to_vec();
+    if json {
+        arguments.push("--log-json".into());
+    }
+    Workshop {
+        // The program that runs, even if another one was put in its place meanwhile.
+        program: "/proc/self/exe".into(),
+        arguments,
     }
 }
 

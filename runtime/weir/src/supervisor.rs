@@ -22,7 +22,7 @@ use weir_pipeline::file::Problems;
 use weir_pipeline::observe::Observer;
 use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SlavePlan, SourcePlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
-use weir_wasm::{Host, HostSettings};
+use weir_wasm::{Host, HostSettings, Workshop};
 
 use crate::attached::{Attached, wanted};
 use crate::config::Config;
@@ -74,10 +74,14 @@ const UNBIND: Duration = Duration::from_secs(10);
 
 impl Supervisor {
     /// Checks the configuration, loads the plugins, opens the bus and starts every pipeline.
-    pub(crate) async fn start(config: Config, observers: Arc<Observers>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        config: Config,
+        workshop: Workshop,
+        observers: Arc<Observers>,
+    ) -> anyhow::Result<Self> {
         let started = Instant::now();
         let plan = config.plan()?;
-        let host = host(&plan)?;
+        let host = host(&plan, workshop)?;
         // Followed before they are read: a change that comes meanwhile is one.
         let mut watcher = Watcher::new()?;
         watcher.follow(files(&config, &plan));
@@ -524,9 +528,12 @@ fn files<'a>(config: &'a Config, plan: &'a Plan) -> impl Iterator<Item = &'a Pat
     plugins.chain([config.path()])
 }
 
-pub(crate) fn host(plan: &Plan) -> anyhow::Result<Host> {
-    let cache = Some(plan.state.join("compiled"));
-    Ok(Host::new(HostSettings { cache })?)
+pub(crate) fn host(plan: &Plan, workshop: Workshop) -> anyhow::Result<Host> {
+    let settings = HostSettings {
+        cache: Some(plan.state.join("compiled")),
+        workshop: Some(workshop),
+    };
+    Ok(Host::new(settings)?)
 }
 
 /// The chains of the wanted pipelines, or every reason why there is one that cannot be.

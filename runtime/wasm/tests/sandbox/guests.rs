@@ -34,6 +34,7 @@ pub(crate) fn host() -> Host {
         let cache = tempfile::tempdir().unwrap();
         let host = Host::new(HostSettings {
             cache: Some(cache.path().join("cache")),
+            ..HostSettings::default()
         });
         (host.unwrap(), cache)
     });

@@ -108,6 +108,7 @@ async fn a_damaged_plugin_is_an_error_before_any_event() {
 async fn start(cache: &Path, settings: &str) -> Result<Judgement, Fault> {
     let host = Host::new(HostSettings {
         cache: Some(cache.join("cache")),
+        ..HostSettings::default()
     });
     let stage = stage(
         &host.unwrap(),
@@ -164,6 +165,7 @@ fn a_cache_directory_is_private() {
     let parent = tempfile::tempdir().unwrap();
     let settings = |name| HostSettings {
         cache: Some(parent.path().join(name)),
+        ..HostSettings::default()
     };
     Host::new(settings("new")).unwrap();
     let mode = fs::metadata(parent.path().join("new"))
