@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Component, ComponentExportIndex, Func, InstancePre, Linker, TypedFunc};
 use wasmtime::{Store, Trap};
 
@@ -37,6 +38,7 @@ pub(crate) struct Fast<W: Entry> {
 
 struct Warm {
     store: Store<Memory>,
+    _place: OwnedSemaphorePermit,
     handle: Func,
     events: u32,
 }
@@ -118,6 +120,7 @@ impl<W: Entry> Fast<W> {
         warm.events += 1;
         if let Instances::Warm { recycle } = self.instances
             && warm.events < recycle
+            && self.bench.plugin.host().may_wait()
         {
             self.idle().push(warm);
         }
@@ -125,6 +128,8 @@ impl<W: Entry> Fast<W> {
     }
 
     fn start(&self) -> wasmtime::Result<Warm> {
+        let no_place = || wasmtime::format_err!("there is no place for an instance just now");
+        let place = self.bench.plugin.host().place_now().ok_or_else(no_place)?;
         let mut store = self.bench.lean_store();
         // What has a start function is no lean component, so this is for wasmtime's own code.
         refill(&mut store, self.bench.limits.fuel);
@@ -133,6 +138,7 @@ impl<W: Entry> Fast<W> {
         let handle = handle.ok_or_else(|| wasmtime::format_err!("the function is gone"))?;
         Ok(Warm {
             store,
+            _place: place,
             handle,
             events: 0,
         })

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::instrument::WithSubscriber as _;
@@ -34,6 +35,7 @@ pub(crate) struct Full<W: Entry> {
 /// An instance that runs.
 struct Live<W: Entry> {
     store: Store<Sandbox>,
+    _place: OwnedSemaphorePermit,
     guest: W::Guest,
     /// What it said when it was configured just now, if it was.
     interest: Interest,
@@ -141,7 +143,8 @@ impl<W: Entry> Full<W> {
             None => bench.limits.deadline,
             Some(_) => configure::deadline(&bench.limits),
         };
-        match timeout(deadline, self.start_untimed(occasion)).await {
+        let place = bench.plugin.host().place(bench.plugin.extent()).await;
+        match timeout(deadline, self.start_untimed(place, occasion)).await {
             Ok(started) => started,
             Err(_) => Err(NotConfigured::Failed(
                 bench.fault(Cause::TooSlow { deadline }),
@@ -149,7 +152,11 @@ impl<W: Entry> Full<W> {
         }
     }
 
-    async fn start_untimed(&self, occasion: Arc<Occasion>) -> Result<Live<W>, NotConfigured> {
+    async fn start_untimed(
+        &self,
+        place: OwnedSemaphorePermit,
+        occasion: Arc<Occasion>,
+    ) -> Result<Live<W>, NotConfigured> {
         let bench = &self.bench;
         let first = match &self.settings {
             None => Arc::clone(&occasion),
@@ -175,6 +182,7 @@ impl<W: Entry> Full<W> {
         }
         Ok(Live {
             store,
+            _place: place,
             guest,
             interest,
             events: 0,
@@ -195,6 +203,7 @@ impl<W: Entry> Full<W> {
         live.events += 1;
         if let Instances::Warm { recycle } = self.instances
             && live.events < recycle
+            && self.bench.plugin.host().may_wait()
         {
             self.idle().push(live);
         }

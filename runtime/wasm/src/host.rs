@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::{self, Handle, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -16,6 +17,7 @@ use wasmtime::{
 
 use crate::bindings;
 use crate::cache::Cache;
+use crate::extent::{self, Extent};
 use crate::plugin::{LoadError, Plugin};
 use crate::sandbox::Sandbox;
 use crate::workshop::Workshop;
@@ -24,13 +26,19 @@ use crate::workshop::Workshop;
 /// that deadlines are kept to a few ticks; rare enough to cost nothing.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How many component instances may live at one time: one for each warm stage, and one for each
-/// event that is just being handled. It reserves address space (4 GiB each, so that memory accesses
-/// need no bounds checks), not memory.
-const INSTANCES: u32 = 1000;
+/// How many instances may live at one time: those of warm stages, and one for each event that is just
+/// being handled. It reserves address space (4 GiB each, so that memory accesses need no bounds
+/// checks), not memory.
+const PLACES: u32 = 1000;
 
-/// A component is made of several core modules, each with tables: a Rust guest has three or four.
-const CORE_INSTANCES: u32 = 8 * INSTANCES;
+/// How many core instances and tables come with each place, besides one memory: a Rust guest has
+/// three or four. A component of more takes up several places.
+const CORE_INSTANCES: u32 = 8;
+const TABLES: u32 = 8;
+
+/// Places that warm instances leave free while no event is in them: events that are just being
+/// handled always find some.
+const KEPT_FREE: usize = 250;
 
 /// How much of an instance's memory is cleared in place, rather than given back to the kernel, for
 /// the next one. Holds all that a small guest touches; giving pages back and faulting them in again
@@ -79,6 +87,7 @@ struct Inner {
     linker: Linker<Sandbox>,
     cache: Option<Cache>,
     workshop: Option<Workshop>,
+    places: Arc<Semaphore>,
     /// Where guests run that take their time. Never dropped but with the process or by
     /// [`Drop`].
     guests: Option<Runtime>,
@@ -117,6 +126,7 @@ impl Host {
             linker,
             cache,
             workshop: settings.workshop,
+            places: Arc::new(Semaphore::new(PLACES as usize)),
             guests: Some(guests),
         })))
     }
@@ -142,6 +152,24 @@ impl Host {
 
     pub(crate) fn workshop(&self) -> Option<&Workshop> {
         self.0.workshop.as_ref()
+    }
+
+    /// A place for an instance of this extent, when there is one: to wait for it is nobody's fault,
+    /// and no time of the event's.
+    pub(crate) async fn place(&self, extent: Extent) -> OwnedSemaphorePermit {
+        let places = extent.places(CORE_INSTANCES, TABLES).min(PLACES);
+        let place = Arc::clone(&self.0.places).acquire_many_owned(places).await;
+        place.expect("it is never closed")
+    }
+
+    /// A place for a lean instance, if there is one at once.
+    pub(crate) fn place_now(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.places).try_acquire_owned().ok()
+    }
+
+    /// True if there are places enough for an instance to wait for its next event.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.0.places.available_permits() > KEPT_FREE
     }
 
     /// Where guests run that take their time.
@@ -223,11 +251,14 @@ fn config() -> Config {
 
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(INSTANCES)
-        .total_memories(INSTANCES)
-        .total_stacks(INSTANCES)
-        .total_core_instances(CORE_INSTANCES)
-        .total_tables(CORE_INSTANCES);
+    pool.total_component_instances(PLACES)
+        .total_memories(PLACES)
+        .total_stacks(PLACES)
+        .total_core_instances(PLACES * CORE_INSTANCES)
+        .total_tables(PLACES * TABLES)
+        .max_core_instances_per_component(extent::CORE_INSTANCES)
+        .max_memories_per_component(extent::MEMORIES)
+        .max_tables_per_component(extent::TABLES);
     // Clearing in place pays only where the kernel says which pages were touched (Linux 6.7).
     if PoolingAllocationConfig::is_pagemap_scan_available() {
         pool.pagemap_scan(Enabled::Yes)

@@ -3,6 +3,7 @@
 use thiserror::Error;
 use wasmparser::{Parser, Payload};
 
+use crate::extent::{Excess, Extent};
 use crate::plugin::{Digest, MAX_BYTES, World};
 
 /// The package of the contract.
@@ -43,6 +44,8 @@ pub struct Inspection {
     /// In bytes.
     pub size: usize,
     pub digest: Digest,
+    /// What an instance of it takes up.
+    pub(crate) extent: Extent,
     /// What keeps it from being a plugin; empty if nothing does.
     pub problems: Vec<Problem>,
 }
@@ -72,6 +75,10 @@ pub enum Problem {
         minor = RUNS.1
     )]
     Version { name: String },
+    #[error(
+        "it has {what}, where {most} are the most that a plugin may have: build it without what it does not need"
+    )]
+    TooMuch { what: String, most: u64 },
     #[error("it imports `{0}`, which Weir does not offer: plugins have no effect but their result")]
     Import(String),
 }
@@ -86,6 +93,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         exports: Vec::new(),
         size: bytes.len(),
         digest: Digest::of(bytes),
+        extent: Extent::default(),
         problems: Vec::new(),
     };
     match inspection.kind {
@@ -100,6 +108,15 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
                 Err(error) => inspection
                     .problems
                     .push(Problem::Damaged(error.to_string())),
+            }
+            match Extent::of(bytes) {
+                Ok(Ok(extent)) => inspection.extent = extent,
+                Ok(Err(Excess { what, most })) => {
+                    let what = format!("too many {what}");
+                    inspection.problems.push(Problem::TooMuch { what, most });
+                }
+                // It is damaged, which was found already.
+                Err(_) => {}
             }
         }
     }

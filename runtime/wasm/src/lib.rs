@@ -21,6 +21,7 @@ mod bench;
 mod bindings;
 mod cache;
 mod configure;
+mod extent;
 mod fast;
 mod fault;
 mod full;

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::bindings::{filtering, routing, transforming};
 use crate::configure::Settings;
+use crate::extent::Extent;
 use crate::host::Host;
 use crate::inspect::{PACKAGE, Problem, inspect};
 use crate::limits::{Instances, Limits};
@@ -132,6 +133,7 @@ struct Inner {
     name: String,
     bytes: Vec<u8>,
     digest: Digest,
+    extent: Extent,
     world: World,
     version: String,
     imports: Vec<String>,
@@ -170,6 +172,7 @@ impl Plugin {
                     name: name.to_owned(),
                     bytes,
                     digest: inspection.digest,
+                    extent: inspection.extent,
                     world,
                     version,
                     imports: inspection.imports,
@@ -249,6 +252,10 @@ impl Plugin {
 
     pub(crate) fn host(&self) -> &Host {
         &self.0.host
+    }
+
+    pub(crate) fn extent(&self) -> Extent {
+        self.0.extent
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
