@@ -15,6 +15,8 @@ use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+
 use crate::bindings;
 use crate::cache::Cache;
 use crate::extent::{self, Extent};
@@ -275,5 +277,8 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Sandbox>> {
     bindings::host::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox)?;
     // The synchronous flavour blocks the thread, which a tokio runtime forbids.
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    // Its clock waits in real time.
+    linker.allow_shadowing(true);
+    monotonic_clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox)?;
     Ok(linker)
 }

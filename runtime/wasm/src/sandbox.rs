@@ -9,10 +9,10 @@ use chacha20::ChaCha12Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 use wasmtime::ResourceLimiter;
-use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{
-    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
-};
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, async_trait};
 use weir_event::Event;
 
 use crate::bindings::host;
@@ -103,6 +103,7 @@ pub(crate) struct Sandbox {
     pub(crate) voice: Voice,
     pub(crate) memory: Memory,
     occasion: Arc<Occasion>,
+    elapsed: Elapsed,
     /// Made when the guest first asks for it: most never do.
     wasi: Option<WasiCtx>,
     resources: ResourceTable,
@@ -116,6 +117,7 @@ impl Sandbox {
             voice: Voice::new(Arc::clone(at), Arc::clone(&occasion), limits.log_bytes),
             memory: Memory::new(limits.memory),
             occasion,
+            elapsed: Elapsed::default(),
             wasi: None,
             resources,
         }
@@ -126,7 +128,18 @@ impl Sandbox {
         self.voice.begin(Arc::clone(&occasion));
         self.memory.refused = false;
         self.occasion = occasion;
+        self.elapsed = Elapsed::default();
         self.wasi = None;
+    }
+
+    /// Something to wait for until so many nanoseconds of the call have passed.
+    fn wait_until(&mut self, at: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let deadline = Deadline {
+            elapsed: self.elapsed.clone(),
+            at,
+        };
+        let deadline = self.resources.push(deadline)?;
+        subscribe(&mut self.resources, deadline)
     }
 
     /// True if the guest holds resources of the host: streams, pollables, sockets.
@@ -158,18 +171,13 @@ fn wasi(occasion: &Occasion, voice: &Voice) -> WasiCtx {
         voice: voice.clone(),
         stream,
     };
-    let clock = || Clock {
-        start: occasion.since_1970(),
-        reads: AtomicU64::new(0),
-    };
     let mut random = ChaCha12Rng::from_seed(occasion.seed());
     let mut insecure = ChaCha12Rng::from_rng(&mut random);
     let seed = u128::from(insecure.next_u64()) << 64 | u128::from(insecure.next_u64());
     WasiCtxBuilder::new()
         .stdout(mouth(Stream::Out))
         .stderr(mouth(Stream::Error))
-        .wall_clock(clock())
-        .monotonic_clock(clock())
+        .wall_clock(WallClock(occasion.since_1970()))
         .secure_random(random)
         .insecure_random(insecure)
         .insecure_random_seed(seed)
@@ -180,33 +188,75 @@ fn wasi(occasion: &Occasion, voice: &Voice) -> WasiCtx {
         .build()
 }
 
-/// A clock that starts at the event's time. As a monotonic clock it goes on by a microsecond each
-/// time it is read, so that a guest that waits in a loop for time to pass sees it pass.
-struct Clock {
-    start: Duration,
-    reads: AtomicU64,
+/// The time that passes for a guest, in nanoseconds since its call began. It passes by being looked at,
+/// a microsecond each time, and by being waited for: who waits in a loop sees it pass, and who sleeps
+/// is woken at once. So a call takes the same course whenever it is made, and real time is not part
+/// of it.
+#[derive(Clone, Debug, Default)]
+struct Elapsed(Arc<AtomicU64>);
+
+/// In nanoseconds.
+const CLOCK_STEP: u64 = 1_000;
+
+impl Elapsed {
+    fn look(&self) -> u64 {
+        let before = self.0.load(Ordering::Relaxed);
+        self.0
+            .store(before.saturating_add(CLOCK_STEP), Ordering::Relaxed);
+        before
+    }
 }
 
-const CLOCK_STEP: Duration = Duration::from_micros(1);
+/// A time that a guest waits for.
+struct Deadline {
+    elapsed: Elapsed,
+    at: u64,
+}
 
-impl HostWallClock for Clock {
+#[async_trait]
+impl Pollable for Deadline {
+    async fn ready(&mut self) {
+        self.elapsed.0.fetch_max(self.at, Ordering::Relaxed);
+    }
+}
+
+/// In place of WASI's own clock, which would wait in real time.
+impl monotonic_clock::Host for Sandbox {
+    fn now(&mut self) -> wasmtime::Result<monotonic_clock::Instant> {
+        let start = nanoseconds(self.occasion.since_1970());
+        Ok(start.saturating_add(self.elapsed.look()))
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<monotonic_clock::Duration> {
+        Ok(CLOCK_STEP)
+    }
+
+    fn subscribe_instant(
+        &mut self,
+        when: monotonic_clock::Instant,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
+        let start = nanoseconds(self.occasion.since_1970());
+        self.wait_until(when.saturating_sub(start))
+    }
+
+    fn subscribe_duration(
+        &mut self,
+        duration: monotonic_clock::Duration,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
+        let now = self.elapsed.look();
+        self.wait_until(now.saturating_add(duration))
+    }
+}
+
+struct WallClock(Duration);
+
+impl HostWallClock for WallClock {
     fn resolution(&self) -> Duration {
         Duration::from_nanos(1)
     }
 
     fn now(&self) -> Duration {
-        self.start
-    }
-}
-
-impl HostMonotonicClock for Clock {
-    fn resolution(&self) -> u64 {
-        nanoseconds(CLOCK_STEP)
-    }
-
-    fn now(&self) -> u64 {
-        let reads = self.reads.fetch_add(1, Ordering::Relaxed);
-        nanoseconds(self.start).saturating_add(reads.saturating_mul(nanoseconds(CLOCK_STEP)))
+        self.0
     }
 }
 

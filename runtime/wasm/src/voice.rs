@@ -15,6 +15,9 @@ use crate::sandbox::Occasion;
 /// How much a stream takes at once; a guest that writes more does so in pieces.
 const PERMIT: usize = 4096;
 
+/// How many lines about one event are logged: each costs more than its bytes.
+const RECORDS: usize = 100;
+
 /// How much of what a plugin wrote to its standard error is quoted when it crashes, in bytes.
 const QUOTED: usize = 500;
 
@@ -26,9 +29,10 @@ pub(crate) struct Voice(Arc<Mutex<State>>);
 struct State {
     at: Arc<Place>,
     occasion: Arc<Occasion>,
-    /// Bytes that may be said about one event, and how many of them are left.
+    /// Bytes that may be said about one event, how many of them are left, and how many records.
     limit: usize,
     left: usize,
+    records: usize,
     /// Of each stream, what is not yet a whole line.
     out: Vec<u8>,
     error: Vec<u8>,
@@ -50,6 +54,7 @@ impl Voice {
             occasion,
             limit,
             left: limit,
+            records: RECORDS,
             out: Vec::new(),
             error: Vec::new(),
             said: Vec::new(),
@@ -61,14 +66,15 @@ impl Voice {
         let mut state = self.state();
         state.occasion = occasion;
         state.left = state.limit;
+        state.records = RECORDS;
         state.said.clear();
     }
 
     /// Says a whole message.
     pub(crate) fn say(&self, level: Level, message: &str) {
         let mut state = self.state();
-        let message = state.allow(message.as_bytes());
-        state.lines(level, message);
+        let message = state.allow(message.as_bytes()).to_vec();
+        state.lines(level, &message);
     }
 
     /// Takes bytes of a stream; each line is said when it is whole.
@@ -136,17 +142,26 @@ impl State {
         allowed
     }
 
-    fn lines(&self, level: Level, text: &[u8]) {
-        for line in String::from_utf8_lossy(text).lines() {
-            if !line.trim().is_empty() {
-                self.line(level, line);
+    /// Says each line that says something, as long as there are records left.
+    fn lines(&mut self, level: Level, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            match self.records {
+                0 => return,
+                1 => self.line(
+                    Level::Warning,
+                    &format!("(cut off: the limit is {RECORDS} records about one event)"),
+                ),
+                _ => self.line(level, line),
             }
+            self.records -= 1;
         }
     }
 
     fn line(&self, level: Level, line: &str) {
         // A guest must not drive the terminal of whoever reads the log.
-        let line = line.replace(char::is_control, " ");
+        let plain = |text: &str| text.replace(char::is_control, " ");
+        let (event, line) = (plain(self.occasion.name()), plain(line));
         macro_rules! say {
             ($level:ident) => {
                 tracing::event!(
@@ -155,7 +170,7 @@ impl State {
                     stage = self.at.stage,
                     plugin = self.at.plugin,
                     digest = format_args!("{:.12}", self.at.digest),
-                    event = self.occasion.name(),
+                    event = event,
                     "{line}"
                 )
             };

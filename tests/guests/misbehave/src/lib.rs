@@ -73,7 +73,7 @@ enum Deed {
     SpinEarly,
     /// Prints while it takes the settings, and with every event.
     PrintEarly,
-    /// Takes its time over the settings, in every instance, and sleeps over the event `slow`.
+    /// Takes its time over the settings, in every instance, and never ends with the event `slow`.
     Dawdle,
 }
 
@@ -93,7 +93,9 @@ impl Guest for Plugin {
             Deed::PrintEarly => print(),
             Deed::Dawdle => {
                 print();
-                std::thread::sleep(Duration::from_millis(200));
+                for _ in 0..200_000_000 {
+                    black_box(());
+                }
             }
             _ => {}
         }
@@ -116,7 +118,12 @@ fn act(deed: &Deed, mut event: CatalogEvent) -> Result<Vec<CatalogEvent>, Failur
         Deed::Exit => exit(),
         Deed::Spin => spin(),
         Deed::Dawdle if event.id != "slow" => {}
-        Deed::Sleep | Deed::Dawdle => std::thread::sleep(Duration::from_mins(1)),
+        Deed::Dawdle => spin(),
+        Deed::Sleep => {
+            let start = Instant::now();
+            std::thread::sleep(Duration::from_mins(1));
+            say(&mut event, "slept", &start.elapsed().as_secs());
+        }
         Deed::Recurse => say(&mut event, "depth", &recurse(0)),
         Deed::Hog(mebibytes) => say(&mut event, "hogged", &hog(*mebibytes)),
         Deed::Flood(count) => {
