@@ -1,5 +1,6 @@
 //! What the sandbox promises, proved with real components.
 //!
+//! - `attacks`: what a neighbour feels of hostile plugins.
 //! - `calls`: what becomes of an event, whatever the plugin does.
 //! - `start`: what becomes of a component and its settings before any event, and what is kept for
 //!   the next start.
@@ -11,6 +12,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod attacks;
 mod calls;
 mod guests;
 mod speech;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use weir_wasm::{
     Digest, Fault, Host, HostError, HostSettings, Instances, Judgement, Limits, LoadError, Stage,
-    StageError, World,
+    StageError, Workshop, World,
 };
 
 use crate::guests::{WARM, event, files, guest, host, misbehaving, stage, transformed};
@@ -189,4 +189,48 @@ fn a_cache_directory_is_private() {
         matches!(refused, Some(HostError::Cache { .. })),
         "{refused:?}"
     );
+}
+
+/// What comes of a plugin whose workshop is this script.
+async fn prepared_by(script: &str) -> String {
+    let host = Host::new(HostSettings {
+        cache: None,
+        workshop: Some(Workshop {
+            program: "/bin/sh".into(),
+            arguments: ["-c", script].map(Into::into).to_vec(),
+        }),
+    });
+    let prepared = stage(&host.unwrap(), "misjudge", "{}", Limits::default(), WARM).await;
+    prepared.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn a_workshop_that_dies_says_of_what() {
+    for (script, reason) in [
+        (
+            "kill -XCPU $$",
+            "preparing it took more than 300 s of processor time",
+        ),
+        (
+            "kill -ABRT $$",
+            "preparing it took more than 4096 MiB of memory",
+        ),
+        (
+            "exit 7",
+            "the process that was to prepare it ended with exit status: 7",
+        ),
+        (
+            "cat > /dev/null",
+            "the process that was to prepare it said nothing",
+        ),
+        (
+            "cat > /dev/null; printf '\\0rubbish'",
+            "what was prepared cannot be read",
+        ),
+    ] {
+        assert_eq!(
+            prepared_by(script).await,
+            format!("stage `test`: plugin `misjudge` cannot be used: {reason}")
+        );
+    }
 }
