@@ -147,8 +147,12 @@ impl Dialect {
     pub fn encode(self, event: &Event, document: Document) -> Result<Message, EncodeError> {
         let origin = &*document.0;
         check_references(event, &origin.event)?;
+        let mut keys = RoutingKey::all_of(event)
+            .into_iter()
+            .map(|key| key.to_string());
         let mut message = Message {
-            routing_key: RoutingKey::of(event).to_string(),
+            routing_key: keys.next().unwrap_or_default(),
+            also_to: keys.collect(),
             message_id: Some(event.id.clone()),
             ..Message::default()
         };

@@ -8,6 +8,9 @@ use bytes::Bytes;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
     pub routing_key: String,
+    /// Further routing keys: a topic exchange routes by all of them, and still gives each queue one
+    /// copy (AMQP's header `CC`).
+    pub also_to: Vec<String>,
     /// The AMQP `message-id`; Weir sets it to the event's id.
     pub message_id: Option<String>,
     /// The media type of `payload`.

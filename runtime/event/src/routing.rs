@@ -11,13 +11,18 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::event::Event;
+use crate::event::{Event, Kind};
 
 /// The word that stands where an event has no workspace.
 const GLOBAL: &str = "_global";
 
 /// AMQP carries a routing key in a short string.
 const MAX_BYTES: usize = 255;
+
+/// The most routing keys of one event: a move has two, and an event about the defaults of the
+/// catalog refers to three workspaces at most. What exceeds it is somebody's invention, and must
+/// not fill the headers of a message.
+const MAX_KEYS: usize = 8;
 
 /// The routing key of an event on the exchange `weir`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +33,40 @@ impl RoutingKey {
     /// would exceed AMQP's 255 bytes has its workspace cut off: at most one broad pattern matches
     /// it more or less, and the event itself stays whole.
     pub fn of(event: &Event) -> Self {
-        let tail = format!(".{}.{}", escape(event.subject.kind.as_str()), event.action);
-        let mut key = match event.subject.workspace.as_deref() {
+        Self::in_workspace(event, event.subject.workspace.as_deref())
+    }
+
+    /// Every routing key of an event, each once, that of [`RoutingKey::of`] first. An event concerns
+    /// more than one workspace when it takes an object out of another one, and when it is about the
+    /// catalog and refers to what lies in workspaces: its default workspace, a default store. At
+    /// most eight; more workspaces than that are left out.
+    pub fn all_of(event: &Event) -> Vec<Self> {
+        let from = event.previous.iter();
+        let of_catalog = event
+            .references
+            .iter()
+            .filter(|_| event.subject.kind == Kind::Catalog)
+            .map(|reference| &reference.target);
+        let mut keys = vec![Self::of(event)];
+        for object in from.chain(of_catalog) {
+            if keys.len() == MAX_KEYS {
+                break;
+            }
+            // A target that is known by id only lies who knows where.
+            if let Some(workspace) = object.workspace.as_deref() {
+                let key = Self::in_workspace(event, Some(workspace));
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+        keys
+    }
+
+    fn in_workspace(event: &Event, workspace: Option<&str>) -> Self {
+        let kind = escape(event.subject.kind.as_str());
+        let tail = format!(".{kind}.{}", escape(event.action.as_str()));
+        let mut key = match workspace {
             None => GLOBAL.to_owned(),
             // A workspace of that very name must not be taken for the absence of one.
             Some(GLOBAL) => "~5fglobal".to_owned(),
@@ -170,6 +207,7 @@ fn matches(pattern: &[&str], words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Action, Object, Reference};
 
     fn check(pattern: &str, key: &str, expected: bool) {
         let subscription: Subscription = pattern.parse().unwrap();
@@ -214,5 +252,84 @@ mod tests {
     #[test]
     fn odd_names_stay_one_word() {
         assert_eq!(escape("v1.2 søk"), "v1~2e2~20s~c3~b8k");
+    }
+
+    fn event(kind: Kind, workspace: Option<&str>) -> Event {
+        let subject = Object {
+            workspace: workspace.map(str::to_owned),
+            ..Object::of(kind)
+        };
+        Event {
+            id: "1".to_owned(),
+            source: "/test".to_owned(),
+            time: "2026-01-01T00:00:00.000Z".to_owned(),
+            sequence: None,
+            action: Action::Modified,
+            subject,
+            previous: None,
+            references: Vec::new(),
+            properties: Vec::new(),
+            attributes: Vec::new(),
+            body: None,
+        }
+    }
+
+    fn keys(event: &Event) -> Vec<String> {
+        let keys = RoutingKey::all_of(event);
+        keys.iter().map(ToString::to_string).collect()
+    }
+
+    fn refers_to(event: &mut Event, workspace: Option<&str>) {
+        let target = Object {
+            workspace: workspace.map(str::to_owned),
+            ..Object::of(Kind::DataStore)
+        };
+        let role = "default-datastore".to_owned();
+        event.references.push(Reference { role, target });
+    }
+
+    #[test]
+    fn a_move_reaches_the_workspace_that_it_leaves() {
+        let mut moved = event(Kind::DataStore, Some("eu"));
+        moved.previous = Some(event(Kind::DataStore, Some("topp")).subject);
+        assert_eq!(
+            keys(&moved),
+            ["eu.datastore.modified", "topp.datastore.modified"]
+        );
+        moved.previous = Some(moved.subject.clone());
+        assert_eq!(keys(&moved), ["eu.datastore.modified"]);
+    }
+
+    #[test]
+    fn what_the_catalog_refers_to_is_reached() {
+        let mut catalog = event(Kind::Catalog, None);
+        for workspace in [Some("topp"), None, Some("topp"), Some("a.b")] {
+            refers_to(&mut catalog, workspace);
+        }
+        assert_eq!(
+            keys(&catalog),
+            [
+                "_global.catalog.modified",
+                "topp.catalog.modified",
+                "a~2eb.catalog.modified"
+            ]
+        );
+        let mut group = event(Kind::LayerGroup, None);
+        refers_to(&mut group, Some("topp"));
+        assert_eq!(keys(&group), ["_global.layergroup.modified"]);
+    }
+
+    #[test]
+    fn keys_are_bounded_and_each_is_three_words() {
+        let mut catalog = event(Kind::Catalog, None);
+        catalog.action = Action::from("a.b #");
+        for number in 0..100 {
+            refers_to(&mut catalog, Some(&format!("{number}")));
+        }
+        let keys = keys(&catalog);
+        assert_eq!(keys.len(), MAX_KEYS);
+        for key in keys {
+            assert_eq!(key.split('.').count(), 3, "{key}");
+        }
     }
 }

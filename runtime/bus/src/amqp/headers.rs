@@ -25,6 +25,7 @@ pub(super) fn message(delivery: Delivery) -> Message {
     headers.remove(DELIVERY_COUNT);
     Message {
         routing_key: delivery.routing_key.into(),
+        also_to: Vec::new(),
         message_id: properties.message_id().as_ref().map(ToString::to_string),
         content_type: properties.content_type().as_ref().map(ToString::to_string),
         headers,

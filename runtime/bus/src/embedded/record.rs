@@ -29,6 +29,7 @@ pub(super) fn decode(record: &[u8]) -> Result<Message, Damaged> {
     let mut rest = record;
     Ok(Message {
         routing_key: take_text(&mut rest)?,
+        also_to: Vec::new(),
         message_id: take_optional(&mut rest)?,
         content_type: take_optional(&mut rest)?,
         headers: take_table(&mut rest, 0)?,
@@ -214,7 +215,7 @@ mod tests {
             headers in prop::collection::btree_map(".*", header_value(), 0..6),
             payload in any::<Vec<u8>>(),
         ) -> Message {
-            Message { routing_key, message_id, content_type, headers, payload: payload.into() }
+            Message { routing_key, also_to: Vec::new(), message_id, content_type, headers, payload: payload.into() }
         }
     }
 

@@ -269,6 +269,7 @@ async fn dead_letters_keep_bytes_and_headers(fixture: Fixture) {
     ];
     let letter = Message {
         routing_key: "topp.layer.added".to_owned(),
+        also_to: Vec::new(),
         message_id: Some("e-1".to_owned()),
         content_type: Some("application/cloudevents+json".to_owned()),
         headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
