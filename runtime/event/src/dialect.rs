@@ -25,7 +25,8 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::event::{Action, Event, Kind, Object, Pair};
+pub use self::geoserver_cloud::CloudVersion;
+use crate::event::{Action, Event, Kind, MAX_ID, Object, Pair};
 use crate::message::{HeaderValue, Message};
 use crate::routing::RoutingKey;
 
@@ -48,6 +49,9 @@ pub enum Decoded {
     /// A message that belongs on this bus but says nothing of the catalog; the text names it.
     NotCatalog(String),
 }
+
+/// How much of the sender's name is shown of a frame that Weir sent, in characters.
+const MAX_ORIGIN: usize = 100;
 
 /// What an event was decoded from. Opaque, and cheap to clone.
 #[derive(Clone)]
@@ -120,6 +124,14 @@ impl Dialect {
                     dialect: self,
                     problem,
                 })?;
+            if self == Self::GeoServerCloud
+                && let Some(origin) = geoserver_cloud::echo_of(&frame)
+            {
+                // The name is somebody's text: as much of it as tells who it was.
+                let origin: String = origin.chars().take(MAX_ORIGIN).collect();
+                let what = format!("a frame that Weir itself sent, as `{origin}`");
+                return Ok(Decoded::NotCatalog(what));
+            }
             let read = self.read_frame(&mut frame, source)?;
             (frame, read)
         };
@@ -127,6 +139,13 @@ impl Dialect {
             Read::Event(event) => event,
             Read::NotCatalog(what) => return Ok(Decoded::NotCatalog(what)),
         };
+        if event.id.len() > MAX_ID {
+            let problem = format!(
+                "its id has {} bytes, more than the {MAX_ID} that AMQP carries",
+                event.id.len()
+            );
+            return Err(self.invalid(problem));
+        }
         if event.id.is_empty() {
             event.id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &message.payload).to_string();
         }
@@ -145,8 +164,31 @@ impl Dialect {
     ///
     /// The last clone of a document is written into where it is, others are copied first.
     pub fn encode(self, event: &Event, document: Document) -> Result<Message, EncodeError> {
+        self.encode_as(event, document, None)
+    }
+
+    /// As [`Dialect::encode`], for nodes of GeoServer Cloud of this version: classes that a patch
+    /// names are those of the version, whichever it came from, and patches that GeoServer itself made
+    /// unreadable are mended as far as they can be. In other dialects it makes no difference.
+    pub fn encode_for(
+        self,
+        version: CloudVersion,
+        event: &Event,
+        document: Document,
+    ) -> Result<Message, EncodeError> {
+        self.encode_as(event, document, Some(version))
+    }
+
+    fn encode_as(
+        self,
+        event: &Event,
+        document: Document,
+        version: Option<CloudVersion>,
+    ) -> Result<Message, EncodeError> {
         let origin = &*document.0;
-        check_references(event, &origin.event)?;
+        if let Some(problem) = event.breaks_references_of(&origin.event) {
+            return Err(EncodeError::References { problem });
+        }
         let mut keys = RoutingKey::all_of(event)
             .into_iter()
             .map(|key| key.to_string());
@@ -180,10 +222,11 @@ impl Dialect {
             }
             Self::GeoServerCloud | Self::GeoNode => {
                 message.content_type = Some("application/json".to_owned());
-                message.payload = if unchanged {
+                let version = version.filter(|_| self == Self::GeoServerCloud);
+                message.payload = if unchanged && version.is_none() {
                     origin.message.payload.clone()
                 } else {
-                    self.native_payload(event, Arc::unwrap_or_clone(document.0))?
+                    self.native_payload(event, Arc::unwrap_or_clone(document.0), version)?
                 };
                 if self == Self::GeoServerCloud {
                     // Spring's binder goes by this header, beside the property.
@@ -199,22 +242,34 @@ impl Dialect {
 
     /// The frame of this dialect that the document is or holds, with the event written into it; one
     /// made anew if there is none.
-    fn native_payload(self, event: &Event, mut origin: Origin) -> Result<Bytes, EncodeError> {
-        match origin.frame_mut() {
+    fn native_payload(
+        self,
+        event: &Event,
+        mut origin: Origin,
+        version: Option<CloudVersion>,
+    ) -> Result<Bytes, EncodeError> {
+        let mut made;
+        let frame = match origin.frame_mut() {
             Some((dialect, frame, was)) if dialect == self => {
                 self.write_frame(frame, was, event)?;
-                Ok(json::compact(frame))
+                frame
             }
-            _ if self == Self::GeoServerCloud => Ok(json::compact(&geoserver_cloud::build(
-                &origin.event,
-                event,
-            )?)),
-            _ => Err(EncodeError::unsayable(
-                self,
-                event,
-                "the message that it came from holds no frame of that dialect",
-            )),
+            _ if self == Self::GeoServerCloud => {
+                made = geoserver_cloud::make(&origin.event, event)?;
+                &mut made
+            }
+            _ => {
+                return Err(EncodeError::unsayable(
+                    self,
+                    event,
+                    "the message that it came from holds no frame of that dialect",
+                ));
+            }
+        };
+        if let Some(version) = version {
+            version.translate(frame);
         }
+        Ok(json::compact(frame))
     }
 
     /// Reads a frame of a dialect other than the canonical one. Its id may be empty.
@@ -286,37 +341,6 @@ impl EncodeError {
             problem: problem.into(),
         }
     }
-}
-
-/// Where only one id or name of many is written, its neighbours say which one it is: the roles must
-/// be those that were read. A new body may have other references; the dialect counts those.
-fn check_references(now: &Event, was: &Event) -> Result<(), EncodeError> {
-    if now.body != was.body {
-        return Ok(());
-    }
-    for (now, was) in now.references.iter().zip(&was.references) {
-        if now.role != was.role {
-            let problem = format!(
-                "where the reference `{}` to {} was, there is `{}` to {}",
-                was.role, was.target, now.role, now.target
-            );
-            return Err(EncodeError::References { problem });
-        }
-    }
-    let problem = if let Some(missing) = was.references.get(now.references.len()) {
-        format!(
-            "the reference `{}` to {} is missing",
-            missing.role, missing.target
-        )
-    } else if let Some(added) = now.references.get(was.references.len()) {
-        format!(
-            "the reference `{}` to {} was added",
-            added.role, added.target
-        )
-    } else {
-        return Ok(());
-    };
-    Err(EncodeError::References { problem })
 }
 
 /// An event of which only the source is known: where every dialect starts to read.

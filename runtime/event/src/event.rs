@@ -50,6 +50,38 @@ impl Event {
             None => self.attributes.push(Pair::new(name, value)),
         }
     }
+
+    /// How this event breaks the contract with plugins on the references of the event that it was
+    /// made from, as a phrase; `None` if it does not. A plugin may change the targets of references,
+    /// but not add, remove or reorder references, nor change their roles: where only one id or name
+    /// of many is written, its neighbours say which one it is.
+    ///
+    /// A new body may have other references. That they are those of the body shows when it is
+    /// written.
+    pub fn breaks_references_of(&self, was: &Self) -> Option<String> {
+        if self.body != was.body {
+            return None;
+        }
+        for (now, was) in self.references.iter().zip(&was.references) {
+            if now.role != was.role {
+                return Some(format!(
+                    "where the reference `{}` to {} was, there is `{}` to {}",
+                    was.role, was.target, now.role, now.target
+                ));
+            }
+        }
+        if let Some(missing) = was.references.get(self.references.len()) {
+            return Some(format!(
+                "the reference `{}` to {} is missing",
+                missing.role, missing.target
+            ));
+        }
+        let added = self.references.get(was.references.len())?;
+        Some(format!(
+            "the reference `{}` to {} was added",
+            added.role, added.target
+        ))
+    }
 }
 
 /// A catalog object, or a place for one. What is `None` is not known, or does not apply.

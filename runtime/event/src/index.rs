@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::event::{Event, Kind, Object};
+use crate::event::{Action, Event, Kind, Object};
 
 /// What ids are called. Bounded: beyond its capacity it forgets what was not used for longest.
 #[derive(Debug)]
@@ -28,6 +28,20 @@ pub struct Index {
 pub struct Entry {
     pub id: String,
     pub kind: Kind,
+    pub workspace: Option<String>,
+    pub name: Option<String>,
+    /// Of a layer, the id of its resource, whose name it has.
+    pub resource: Option<String>,
+    /// The last move to another workspace.
+    pub moved: Option<Moved>,
+}
+
+/// Where an object was before a move. Kept with the event that told of it, which may be delivered
+/// again when the new place is known already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The id of the event.
+    pub event: String,
     pub workspace: Option<String>,
     pub name: Option<String>,
 }
@@ -52,19 +66,38 @@ impl Index {
         }
     }
 
-    /// Fills in the names of what the event names by id only.
+    /// Fills in the names of what the event names by id only, and the place that its subject was
+    /// moved from. To be called before [`Index::learn`].
     pub fn resolve(&mut self, event: &mut Event) {
-        let targets = event
-            .references
-            .iter_mut()
-            .map(|reference| &mut reference.target);
-        for object in std::iter::once(&mut event.subject).chain(targets) {
-            if object.is_bare_id()
-                && let Some(id) = &object.id
-                && let Some(entry) = self.used(id)
+        for reference in &mut event.references {
+            let target = &mut reference.target;
+            // A whole object in a body says its name, but not where it lies.
+            if target.workspace.is_none()
+                && let Some(entry) = self.used(target.id.as_deref())
+                && (target.name.is_none() || target.name == entry.name)
             {
-                object.workspace.clone_from(&entry.workspace);
-                object.name.clone_from(&entry.name);
+                target.workspace.clone_from(&entry.workspace);
+                target.name.clone_from(&entry.name);
+            }
+        }
+        if event.subject.is_bare_id()
+            && let Some(entry) = self.used(event.subject.id.as_deref())
+        {
+            event.subject.workspace.clone_from(&entry.workspace);
+            event.subject.name.clone_from(&entry.name);
+        }
+        if let Some(previous) = &mut event.previous
+            && previous.workspace.is_none()
+            && let Some(entry) = self.used(previous.id.as_deref())
+        {
+            let (workspace, name) = match &entry.moved {
+                Some(moved) if moved.event == event.id => (&moved.workspace, &moved.name),
+                _ => (&entry.workspace, &entry.name),
+            };
+            let is_elsewhere = *workspace != event.subject.workspace;
+            if is_elsewhere && (previous.name.is_none() || previous.name == *name) {
+                previous.workspace.clone_from(workspace);
+                previous.name.clone_from(name);
             }
         }
     }
@@ -75,8 +108,11 @@ impl Index {
     /// A removed object stays known: events that are under way may still refer to it.
     pub fn learn(&mut self, event: &Event) -> Vec<Entry> {
         let mut changed = Vec::new();
-        if let (Kind::Workspace, Some(previous)) = (&event.subject.kind, &event.previous)
-            && let (Some(old), Some(new)) = (&previous.workspace, &event.subject.workspace)
+        let subject = &event.subject;
+        // A rename of a workspace begins with its namespace.
+        if let (Kind::Workspace | Kind::Namespace, Some(previous)) =
+            (&subject.kind, &event.previous)
+            && let (Some(old), Some(new)) = (&previous.workspace, &subject.workspace)
             && old != new
         {
             self.rename_workspace(old, new, &mut changed);
@@ -86,10 +122,17 @@ impl Index {
             let target = &reference.target;
             let known = target.id.as_deref().and_then(|id| self.known.get(id));
             if target.workspace.is_some() || known.is_none() {
-                self.take(target, &mut changed);
+                self.take(Entry::of(target), &mut changed);
             }
         }
-        self.take(&event.subject, &mut changed);
+        let entry = Entry::of(subject).map(|entry| Entry {
+            resource: resource_of(event),
+            moved: moved_by(event),
+            ..entry
+        });
+        if self.take(entry, &mut changed) && is_resource(&subject.kind) {
+            self.rename_layers(subject, &mut changed);
+        }
         changed
     }
 
@@ -117,8 +160,8 @@ impl Index {
     }
 
     /// The entry of an id, which counts as a use of it.
-    fn used(&mut self, id: &str) -> Option<&Entry> {
-        let (last, entry) = self.known.get_mut(id)?;
+    fn used(&mut self, id: Option<&str>) -> Option<&Entry> {
+        let (last, entry) = self.known.get_mut(id?)?;
         self.clock += 1;
         if let Some(id) = self.uses.remove(last) {
             self.uses.insert(self.clock, id);
@@ -127,13 +170,39 @@ impl Index {
         Some(entry)
     }
 
-    fn take(&mut self, object: &Object, changed: &mut Vec<Entry>) {
-        let Some(entry) = Entry::of(object) else {
-            return;
+    /// Takes in what is told of an id. True if it had another name before.
+    fn take(&mut self, told: Option<Entry>, changed: &mut Vec<Entry>) -> bool {
+        let Some(mut told) = told else {
+            return false;
         };
-        if self.used(&entry.id) != Some(&entry) {
-            self.restore(entry.clone());
-            changed.push(entry);
+        let mut is_renamed = false;
+        if let Some(known) = self.used(Some(&told.id)) {
+            is_renamed = (&known.workspace, &known.name) != (&told.workspace, &told.name);
+            if is_vague(&told.kind) {
+                told.kind = known.kind.clone();
+            }
+            told.resource = told.resource.or_else(|| known.resource.clone());
+            told.moved = told.moved.or_else(|| known.moved.clone());
+            if *known == told {
+                return false;
+            }
+        }
+        self.restore(told.clone());
+        changed.push(told);
+        is_renamed
+    }
+
+    /// Gives the layers of a resource its name: GeoServer sends no event for them.
+    fn rename_layers(&mut self, resource: &Object, changed: &mut Vec<Entry>) {
+        for (_, entry) in self.known.values_mut() {
+            if entry.resource.is_some()
+                && entry.resource == resource.id
+                && (&entry.workspace, &entry.name) != (&resource.workspace, &resource.name)
+            {
+                entry.workspace.clone_from(&resource.workspace);
+                entry.name.clone_from(&resource.name);
+                changed.push(entry.clone());
+            }
         }
     }
 
@@ -145,6 +214,41 @@ impl Index {
             }
         }
     }
+}
+
+/// True for the words that stand where a message does not say which of its kinds it means.
+fn is_vague(kind: &Kind) -> bool {
+    matches!(kind, Kind::Published | Kind::Store | Kind::Resource)
+}
+
+fn is_resource(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::FeatureType | Kind::Coverage | Kind::WmsLayer | Kind::WmtsLayer
+    )
+}
+
+/// The id of the resource of a layer.
+fn resource_of(event: &Event) -> Option<String> {
+    if event.subject.kind != Kind::Layer {
+        return None;
+    }
+    let resource = event.references.iter().find(|r| r.role == "resource")?;
+    resource.target.id.clone()
+}
+
+/// The move that an event tells of, if it is known where from.
+fn moved_by(event: &Event) -> Option<Moved> {
+    let from = event.previous.as_ref()?;
+    let is_move = event.action == Action::Modified
+        && from.id.is_some()
+        && from.name.is_some()
+        && from.workspace != event.subject.workspace;
+    is_move.then(|| Moved {
+        event: event.id.clone(),
+        workspace: from.workspace.clone(),
+        name: from.name.clone(),
+    })
 }
 
 impl Default for Index {
@@ -172,6 +276,8 @@ impl Entry {
             kind: object.kind.clone(),
             workspace: object.workspace.clone(),
             name: object.name.clone(),
+            resource: None,
+            moved: None,
         })
     }
 
@@ -182,11 +288,23 @@ impl Entry {
             ("kind", Some(self.kind.as_str())),
             ("workspace", self.workspace.as_deref()),
             ("name", self.name.as_deref()),
+            ("resource", self.resource.as_deref()),
         ];
-        let present = fields
-            .into_iter()
-            .filter_map(|(key, text)| Some((key.to_owned(), text?.into())));
-        Value::Object(present.collect()).to_string()
+        let mut line = texts(fields);
+        if let Some(Moved {
+            event,
+            workspace,
+            name,
+        }) = &self.moved
+        {
+            let fields = [
+                ("event", Some(event.as_str())),
+                ("workspace", workspace.as_deref()),
+                ("name", name.as_deref()),
+            ];
+            line.insert("moved".to_owned(), Value::Object(texts(fields)));
+        }
+        Value::Object(line).to_string()
     }
 
     /// Reads what [`Entry::to_json_line`] wrote.
@@ -202,6 +320,23 @@ impl Entry {
                 .into(),
             workspace: text("workspace"),
             name: text("name"),
+            resource: text("resource"),
+            moved: value.get("moved").and_then(|moved| {
+                let text = |key| moved.get(key).and_then(Value::as_str).map(str::to_owned);
+                Some(Moved {
+                    event: text("event")?,
+                    workspace: text("workspace"),
+                    name: text("name"),
+                })
+            }),
         })
     }
+}
+
+/// The members that have a text.
+fn texts<const N: usize>(fields: [(&str, Option<&str>); N]) -> Map<String, Value> {
+    fields
+        .into_iter()
+        .filter_map(|(key, text)| Some((key.to_owned(), text?.into())))
+        .collect()
 }

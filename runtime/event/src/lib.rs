@@ -18,7 +18,7 @@ mod routing;
 pub mod dialect;
 pub mod index;
 
-pub use dialect::{DecodeError, Decoded, Dialect, Document, EncodeError};
+pub use dialect::{CloudVersion, DecodeError, Decoded, Dialect, Document, EncodeError};
 pub use event::{Action, Body, Event, Kind, MAX_ID, Object, Pair, Reference};
 pub use index::Index;
 pub use message::{HeaderValue, Message};

@@ -41,23 +41,22 @@ impl RoutingKey {
     /// catalog and refers to what lies in workspaces: its default workspace, a default store. At
     /// most eight; more workspaces than that are left out.
     pub fn all_of(event: &Event) -> Vec<Self> {
-        let from = event.previous.iter();
+        // Known by id only, an object lies who knows where.
+        let from = event.previous.as_ref().filter(|from| !from.is_bare_id());
         let of_catalog = event
             .references
             .iter()
             .filter(|_| event.subject.kind == Kind::Catalog)
-            .map(|reference| &reference.target);
+            .map(|reference| &reference.target)
+            .filter(|target| target.workspace.is_some());
         let mut keys = vec![Self::of(event)];
-        for object in from.chain(of_catalog) {
+        for object in from.into_iter().chain(of_catalog) {
             if keys.len() == MAX_KEYS {
                 break;
             }
-            // A target that is known by id only lies who knows where.
-            if let Some(workspace) = object.workspace.as_deref() {
-                let key = Self::in_workspace(event, Some(workspace));
-                if !keys.contains(&key) {
-                    keys.push(key);
-                }
+            let key = Self::in_workspace(event, object.workspace.as_deref());
+            if !keys.contains(&key) {
+                keys.push(key);
             }
         }
         keys
@@ -298,6 +297,16 @@ mod tests {
         );
         moved.previous = Some(moved.subject.clone());
         assert_eq!(keys(&moved), ["eu.datastore.modified"]);
+        let mut unknown = Object::of(Kind::DataStore);
+        unknown.id = Some("d1".to_owned());
+        moved.previous = Some(unknown.clone());
+        assert_eq!(keys(&moved), ["eu.datastore.modified"]);
+        unknown.name = Some("pg".to_owned());
+        moved.previous = Some(unknown);
+        assert_eq!(
+            keys(&moved),
+            ["eu.datastore.modified", "_global.datastore.modified"]
+        );
     }
 
     #[test]

@@ -165,6 +165,56 @@ fn a_passing_mention_without_workspace_does_not_unlearn_it() {
 }
 
 #[test]
+fn a_layer_is_called_what_its_resource_is_called() {
+    let mut index = Index::default();
+    let resource = object(Kind::FeatureType, "f1", Some("topp"), Some("states"));
+    index.learn(&event(resource.clone(), Vec::new()));
+    let mut added = event(layer("l1"), vec![resource.clone()]);
+    added.references[0].role = "resource".to_owned();
+    index.learn(&added);
+    index.learn(&event(layer("l2"), Vec::new()));
+    let renamed = Object {
+        workspace: Some("eu".to_owned()),
+        name: Some("usa".to_owned()),
+        ..resource
+    };
+    let learnt = index.learn(&event(renamed, Vec::new()));
+    let ids: Vec<_> = learnt.iter().map(|entry| entry.id.as_str()).collect();
+    assert_eq!(ids, ["f1", "l1"]);
+    assert_eq!(name(&mut index, "l1").as_deref(), Some("usa"));
+    assert_eq!(name(&mut index, "l2").as_deref(), Some("states"));
+    let entries: Vec<_> = index.entries().collect();
+    let lines = entries.iter().map(|entry| entry.to_json_line());
+    let read: Vec<_> = lines
+        .map(|line| Entry::from_json_line(&line).unwrap())
+        .collect();
+    assert_eq!(read, entries);
+}
+
+#[test]
+fn a_namespace_takes_the_content_of_its_workspace_along() {
+    let mut index = Index::default();
+    index.learn(&event(layer("l1"), Vec::new()));
+    let mut rename = event(object(Kind::Namespace, "n", Some("usa"), None), Vec::new());
+    rename.previous = Some(object(Kind::Namespace, "n", Some("topp"), None));
+    index.learn(&rename);
+    let entry = index.entries().find(|entry| entry.id == "l1").unwrap();
+    assert_eq!(entry.workspace.as_deref(), Some("usa"));
+}
+
+#[test]
+fn a_vague_mention_does_not_make_a_kind_vague() {
+    let mut index = Index::default();
+    index.learn(&event(layer("l1"), Vec::new()));
+    let mention = Object {
+        kind: Kind::Published,
+        ..layer("l1")
+    };
+    let group = object(Kind::Catalog, "catalog", None, None);
+    assert_eq!(index.learn(&event(group, vec![mention])), []);
+}
+
+#[test]
 fn the_least_used_is_forgotten_first() {
     let mut index = Index::new(2);
     index.learn(&event(layer("l1"), Vec::new()));

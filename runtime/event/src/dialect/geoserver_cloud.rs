@@ -9,6 +9,8 @@ mod body;
 mod build;
 mod names;
 mod properties;
+mod version;
+mod write;
 
 use std::borrow::Cow;
 
@@ -16,9 +18,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 pub(super) use self::body::store;
-use self::body::{Form, Slot};
-use self::names::{old_name, read_name, write_names};
-use super::{DecodeError, Dialect, EncodeError, Read, blank, json, push_author};
+use self::body::{Form, Slot, literals};
+use self::names::{old_name, read_name};
+pub use self::version::CloudVersion;
+pub(super) use self::write::{make, write, write_loose_body};
+use super::{DecodeError, Dialect, Read, blank, json, push_author};
 use crate::event::{Action, Body, Event, Kind, Object, Pair, Reference};
 
 const DIALECT: Dialect = Dialect::GeoServerCloud;
@@ -170,6 +174,9 @@ fn read_catalog(
     fields: &mut Map<String, Value>,
 ) -> Result<(), DecodeError> {
     let Some((_, action, usual)) = EVENTS.iter().find(|(known, ..)| *known == name) else {
+        if name.is_empty() {
+            return Err(DIALECT.invalid("its event has no name"));
+        }
         event.subject.kind = Kind::from(name.to_lowercase().as_str());
         return Ok(());
     };
@@ -190,6 +197,10 @@ fn read_catalog(
     if let Some(form) = form(fields)
         && let Some(body) = fields.get_mut(form.key())
     {
+        if form == Form::Patch {
+            read_move(event, body);
+            read_oddities(event, body);
+        }
         event.properties = properties::read(body, form);
         event.body = Some(Body {
             content_type: form.content_type().to_owned(),
@@ -213,6 +224,58 @@ fn read_catalog(
         .collect();
     Ok(())
 }
+
+/// A patch that gives a new workspace is a move. The frame names the new place only, and the old
+/// name as if it were in that: what the subject was before is known by its id.
+fn read_move(event: &mut Event, patch: &mut Value) {
+    let subject = &event.subject;
+    let has_place = matches!(
+        subject.kind,
+        Kind::DataStore
+            | Kind::CoverageStore
+            | Kind::WmsStore
+            | Kind::WmtsStore
+            | Kind::FeatureType
+            | Kind::Coverage
+            | Kind::WmsLayer
+            | Kind::WmtsLayer
+            | Kind::LayerGroup
+            | Kind::Style
+    );
+    if has_place
+        && subject.id.is_some()
+        && literals(patch).any(|(name, _)| matches!(name, "workspace" | "namespace"))
+    {
+        event.previous = Some(Object {
+            name: event.previous.take().and_then(|previous| previous.name),
+            id: subject.id.clone(),
+            ..Object::of(subject.kind.clone())
+        });
+    }
+}
+
+/// Says in attributes what is odd about a patch. Such an event goes on all the same.
+///
+/// A patch that changes nothing, but for a date, comes of every save without a change. It also comes
+/// of changes that GeoServer does not see, because a page of its edited something in place: nodes
+/// over a database then have caches to evict, and who reads the object anew finds the change. So it
+/// is for a plugin to drop what has the attribute `nochange`, where a storm of them costs too much.
+///
+/// What no node can read is a change nevertheless; `unreadable` names the property.
+fn read_oddities(event: &mut Event, patch: &mut Value) {
+    let renames = event.previous.is_some();
+    if !renames && literals(patch).all(|(name, _)| name == "dateModified") {
+        event.attributes.push(Pair::new("nochange", "true"));
+    }
+    if let Some(property) = version::unreadable(patch)
+        && property.len() <= MAX_NAMED
+    {
+        event.attributes.push(Pair::new("unreadable", property));
+    }
+}
+
+/// The longest name of a property that is named in an attribute: longer ones are nobody's.
+const MAX_NAMED: usize = 200;
 
 fn read_flat(
     event: &mut Event,
@@ -246,12 +309,33 @@ fn read_flat(
     }
     event.references = slots(fields, &event.subject.kind)
         .into_iter()
-        .map(|slot| Reference {
-            target: slot.target(),
-            role: slot.role.into_owned(),
+        .map(|slot| {
+            let mut target = slot.target();
+            if event.subject.kind == Kind::TileLayer && slot.role == "published" {
+                // A bare id, but a tile layer has the name of what it shows.
+                target.workspace.clone_from(&event.subject.workspace);
+                target.name.clone_from(&event.subject.name);
+            }
+            Reference {
+                role: slot.role.into_owned(),
+                target,
+            }
         })
         .collect();
     Ok(())
+}
+
+/// What Weir puts before the name of what it sends from, in `originService`.
+const SENT_BY_WEIR: &str = "weir:";
+
+/// Who sent a frame, if a Weir did: this one or another that writes to the exchange it came from.
+///
+/// Such a frame is an echo. It was on a bus of Weir's before, so that another slave of that bus can
+/// have it from there, or another Weir in the dialect `cloudevents`. A chain of Weirs over the
+/// exchanges of clusters is not told from a circle: each puts its own name in.
+pub(super) fn echo_of(frame: &Value) -> Option<&str> {
+    let origin = frame.get("originService")?.as_str()?;
+    origin.starts_with(SENT_BY_WEIR).then_some(origin)
 }
 
 /// The kind that an `objectType`, or the `type` of a proxy, names.
@@ -297,188 +381,4 @@ fn slots<'a>(fields: &'a mut Map<String, Value>, subject: &Kind) -> Vec<Slot<'a>
         }
     }
     slots
-}
-
-/// Sets the places of a frame where `now` differs from `was`.
-pub(super) fn write(frame: &mut Value, was: &Event, now: &Event) -> Result<(), EncodeError> {
-    if now.action != was.action || now.subject.kind != was.subject.kind {
-        // Another action is another frame.
-        *frame = build(was, now)?;
-        return Ok(());
-    }
-    let unsayable = |problem: String| EncodeError::unsayable(DIALECT, now, problem);
-    let Value::Object(outer) = frame else {
-        return Ok(());
-    };
-    let layout = json::text(outer, "type").map_or(Layout::Unknown, Layout::of);
-    write_base(outer, was, now, true)?;
-    for (attribute, field) in SERVICES {
-        if now.attribute(attribute) != was.attribute(attribute) {
-            json::set_text(outer, field, now.attribute(attribute));
-        }
-    }
-    let names = match layout {
-        Layout::Catalog => Some("objectName"),
-        Layout::Flat(Flat {
-            name: FlatName::In(key),
-            ..
-        }) => Some(key),
-        _ => None,
-    };
-    let catalog = matches!(layout, Layout::Catalog);
-    let fields = match inner(outer) {
-        Some((_, fields)) if catalog => {
-            write_base(fields, was, now, false)?;
-            fields
-        }
-        _ => outer,
-    };
-    if let Some(key) = names {
-        write_names(fields, key, was, now).map_err(unsayable)?;
-    }
-    if now.body != was.body {
-        replace_body(fields, was, now)?;
-    }
-    write_places(fields, was, now)
-}
-
-/// The frame of an event that did not come in one, with what plugins changed written into its body.
-pub(super) fn build(was: &Event, now: &Event) -> Result<Value, EncodeError> {
-    let mut frame = build::frame(now)?;
-    if let Some((_, fields)) = frame.as_object_mut().and_then(inner)
-        && form(fields).is_some()
-    {
-        write_places(fields, was, now)?;
-    }
-    Ok(frame)
-}
-
-/// Writes what plugins changed into a body that lies in no frame. A body of another shape than
-/// GeoServer Cloud's has no places.
-pub(super) fn write_loose_body(
-    content_type: &str,
-    value: &mut Value,
-    was: &Event,
-    now: &Event,
-) -> Result<(), EncodeError> {
-    let Some(form) = Form::of(content_type) else {
-        return Ok(());
-    };
-    write_references(body::references(value, form, &now.subject.kind), was, now)?;
-    body::write(value, form, was, now)
-}
-
-/// Writes what both levels of a frame may say. What is new goes where readers look first: the id
-/// on the outer level, the rest on the inner one.
-fn write_base(
-    fields: &mut Map<String, Value>,
-    was: &Event,
-    now: &Event,
-    is_outer: bool,
-) -> Result<(), EncodeError> {
-    if now.id != was.id && (is_outer || fields.contains_key("id")) {
-        json::set_text(fields, "id", Some(&now.id));
-    }
-    if now.time != was.time && (is_outer || fields.contains_key("timestamp")) {
-        fields.insert("timestamp".to_owned(), Value::from(milliseconds(now)?));
-    }
-    if is_outer {
-        return Ok(());
-    }
-    match now.sequence.filter(|_| now.sequence != was.sequence) {
-        Some(sequence) => {
-            fields.insert("updateSequence".to_owned(), Value::from(sequence));
-        }
-        None if was.sequence.is_some() && now.sequence.is_none() => {
-            fields.shift_remove("updateSequence");
-        }
-        None => {}
-    }
-    if now.attribute("authid") != was.attribute("authid") {
-        json::set_text(fields, "author", now.attribute("authid"));
-    }
-    Ok(())
-}
-
-fn milliseconds(event: &Event) -> Result<i64, EncodeError> {
-    let time: Timestamp = event.time.parse().map_err(|_| {
-        let problem = format!("its time `{}` is not of the form of RFC 3339", event.time);
-        EncodeError::unsayable(DIALECT, event, problem)
-    })?;
-    Ok(time.as_millisecond())
-}
-
-fn replace_body(
-    fields: &mut Map<String, Value>,
-    was: &Event,
-    now: &Event,
-) -> Result<(), EncodeError> {
-    let refuse = |problem| Err(EncodeError::body(DIALECT, problem));
-    let Some(body) = &now.body else {
-        return refuse("it was removed; leave the body, or drop the event".to_owned());
-    };
-    let Some(form) = form(fields).filter(|_| was.body.is_some()) else {
-        return refuse(format!("{} {} has none", now.subject, now.action));
-    };
-    if Form::of(&body.content_type) != Some(form) {
-        let (is, must) = (&body.content_type, form.content_type());
-        return refuse(format!("its type is `{is}` and must be `{must}`"));
-    }
-    let value = parse_body(body)?;
-    fields.insert(form.key().to_owned(), value);
-    Ok(())
-}
-
-/// The JSON of a body that a plugin made.
-fn parse_body(body: &Body) -> Result<Value, EncodeError> {
-    let value = json::parse(&body.data)
-        .map_err(|problem| EncodeError::body(DIALECT, format!("it is no JSON: {problem}")))?;
-    if json::depth(&value) > json::MAX_BODY_DEPTH {
-        let problem = format!("it nests deeper than {} levels", json::MAX_BODY_DEPTH);
-        return Err(EncodeError::body(DIALECT, problem));
-    }
-    Ok(value)
-}
-
-/// Writes what the places in and beside the body say differently.
-fn write_places(
-    fields: &mut Map<String, Value>,
-    was: &Event,
-    now: &Event,
-) -> Result<(), EncodeError> {
-    write_references(slots(fields, &now.subject.kind), was, now)?;
-    match form(fields) {
-        Some(form) => match fields.get_mut(form.key()) {
-            Some(body) => body::write(body, form, was, now),
-            None => Ok(()),
-        },
-        None => Ok(()),
-    }
-}
-
-fn write_references(slots: Vec<Slot<'_>>, was: &Event, now: &Event) -> Result<(), EncodeError> {
-    let same_body = was.body == now.body;
-    if same_body && (was.references == now.references || slots.is_empty()) {
-        return Ok(());
-    }
-    if slots.len() != now.references.len() {
-        let problem = format!(
-            "the event has {} references and its body {}",
-            now.references.len(),
-            slots.len()
-        );
-        return Err(EncodeError::References { problem });
-    }
-    let same_references = was.references.len() == now.references.len();
-    for (index, (slot, now)) in slots.into_iter().zip(&now.references).enumerate() {
-        // In a body with other references, what was there before is what the body says now.
-        let was = match was.references.get(index) {
-            Some(was) if same_references => was.target.clone(),
-            _ => slot.target(),
-        };
-        if was != now.target {
-            slot.set(&was, &now.target)?;
-        }
-    }
-    Ok(())
 }

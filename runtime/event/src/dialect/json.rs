@@ -1,6 +1,8 @@
 //! JSON as the dialects use it: read leniently, and changed in place, so that what nobody touched
 //! keeps its order and its text.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 
@@ -24,7 +26,33 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     }
     // Checked as a whole, which is faster than text by text.
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    let text = swap_keys(text, PRIVATE_KEY, SAFE_KEY);
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// What the parser gives a number to itself as: an object with this key would be taken for one. It
+/// is read, and written again, as another key, which none in a message is taken for.
+const PRIVATE_KEY: &str = "\"$serde_json::private::Number";
+const SAFE_KEY: &str = "\"$serde_json::private::Numbers";
+
+/// Puts `new` for `old` where a key begins with `old` and only `s` follows, so that swapping back
+/// gives the same text, whatever it was.
+fn swap_keys<'a>(text: &'a str, old: &str, new: &str) -> Cow<'a, str> {
+    if !text.contains(PRIVATE_KEY) {
+        return Cow::Borrowed(text);
+    }
+    let mut swapped = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(at) = rest.find(old) {
+        let after = &rest[at + old.len()..];
+        let end = after.trim_start_matches('s').strip_prefix('"');
+        let is_key = end.is_some_and(|end| end.trim_start().starts_with(':'));
+        swapped.push_str(&rest[..at]);
+        swapped.push_str(if is_key { new } else { old });
+        rest = after;
+    }
+    swapped.push_str(rest);
+    Cow::Owned(swapped)
 }
 
 /// The levels of objects and arrays, 0 for a scalar. The parser's own limit bounds the recursion.
@@ -37,9 +65,11 @@ pub(super) fn depth(value: &Value) -> usize {
 }
 
 pub(super) fn compact(value: &Value) -> Bytes {
-    serde_json::to_vec(value)
-        .expect("the keys of a JSON value are strings")
-        .into()
+    let text = serde_json::to_string(value).expect("the keys of a JSON value are strings");
+    match swap_keys(&text, SAFE_KEY, PRIVATE_KEY) {
+        Cow::Borrowed(_) => text.into(),
+        Cow::Owned(swapped) => swapped.into(),
+    }
 }
 
 /// The text at `key`, if there is one; an empty one counts as absent.

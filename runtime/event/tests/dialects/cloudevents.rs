@@ -101,7 +101,7 @@ fn only_what_changed_is_written() {
 fn type_and_subject_are_enough() {
     let json = json!({
         "specversion": "1.0", "id": "1", "source": "/ci", "type": "weir.catalog.tile-layer.removed.v1",
-        "subject": "workspaces/topp/tile-layers/tasmania%20roads",
+        "subject": "workspaces/topp/tile-layers/tasmania%20roads", "originservice": "ci:1",
     });
     let (event, document) = decode(CANONICAL, &message(json.to_string()));
     assert_eq!(event.subject.to_string(), "tile-layer topp:tasmania roads");
@@ -228,4 +228,17 @@ fn an_unknown_kind_passes() {
             ..event.subject.clone()
         }
     );
+}
+
+#[test]
+fn a_type_that_would_be_read_as_another_is_refused() {
+    for (kind, action) in [("layer", "a.b"), ("layer", ""), ("", "added")] {
+        let (mut event, document) = decode(CANONICAL, &message(envelope().to_string()));
+        event.subject.kind = Kind::from(kind);
+        event.action = Action::from(action);
+        let error = CANONICAL.encode(&event, document).unwrap_err().to_string();
+        let expected =
+            format!("the kind `{kind}` and the action `{action}` would be read as others");
+        assert!(error.contains(&expected), "{error}");
+    }
 }

@@ -276,7 +276,7 @@ fn what_cannot_be_written_is_an_error_that_says_why() {
             name: "title".to_owned(),
             value: "x".to_owned()
         })),
-        "the body cannot be written as geoserver-cloud: the property `title` was added; only connectionParameters may be added to"
+        "the body cannot be written as geoserver-cloud: the property `title` was added; a datastore has no such property"
     );
     assert_eq!(
         error(7, |event| event.subject.id = None),
@@ -404,6 +404,7 @@ fn a_whole_object_of_any_origin_becomes_a_frame() {
     });
     let (mut event, document) = decode(Dialect::CloudEvents, &message(envelope.to_string()));
     event.subject.name = Some("dash".to_owned());
+    event.set_attribute("originservice", "snapshot:1");
     event.references[0].target.id = Some("w2".to_owned());
     let frame = CLOUD.encode(&event, document).unwrap();
     let (read, _) = decode(CLOUD, &frame);
@@ -417,4 +418,171 @@ fn a_whole_object_of_any_origin_becomes_a_frame() {
             data: Bytes::from_static(data)
         })
     );
+}
+
+#[test]
+fn an_echo_is_no_event() {
+    let frame = r#"{"type":"RemoteGridsetEvent","originService":"weir:eu:0","gridsetId":"g"}"#;
+    let what = match CLOUD.decode(&message(frame), SOURCE) {
+        Ok(Decoded::NotCatalog(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(what, "a frame that Weir itself sent, as `weir:eu:0`");
+    let long = frame.replace("eu", &"x".repeat(100_000));
+    let long = CLOUD.decode(&message(long), SOURCE);
+    assert!(matches!(long, Ok(Decoded::NotCatalog(what)) if what.len() < 200));
+    // Only the sender's name is looked at, and all of it that counts.
+    let frame = frame.replace("weir:eu:0", "weird:eu:0");
+    decode(CLOUD, &message(frame));
+}
+
+/// Weir's own frames are those that it makes anew, and those that go to a slave.
+#[test]
+fn what_weir_makes_anew_is_an_echo_where_it_is_read_again() {
+    let envelope = json!({"specversion": "1.0", "id": "1", "source": "/ci",
+        "type": "weir.catalog.gridset.removed.v1", "subject": "gridsets/g"});
+    let (event, document) = decode(Dialect::CloudEvents, &message(envelope.to_string()));
+    let sent = CLOUD.encode(&event, document).unwrap();
+    let read = CLOUD.decode(&sent, SOURCE);
+    assert!(matches!(read, Ok(Decoded::NotCatalog(_))), "{read:?}");
+}
+
+#[test]
+fn secrets_are_lifted_wherever_they_lie() {
+    let frame = json!({
+        "type": "RemoteGeoServerEvent", "id": "1",
+        "event": {"CatalogInfoAdded": {
+            "objectId": "s", "objectName": "topp:cog", "objectType": "COVERAGESTORE",
+            "object": {
+                "@type": "CoverageStoreInfo", "id": "s", "name": "cog", "url": "cog://https://example.org/a.tif",
+                "metadata": {"MetadataMap": {
+                    "CogSettings.Key": {"Literal": {"type": "x.CogSettingsStore", "value": {
+                        "username": "joe", "password": "c-a-n-a-r-y", "list": ["x"], "none": null,
+                    }}},
+                    "plain": {"Literal": {"type": "java.lang.Boolean", "value": true}},
+                }},
+                "connectionParameters": {"Authorization": "Bearer 1", "nested": {"Literal": {"type": "java.util.Map", "value": {"a": 1}}}},
+            },
+        }},
+    });
+    let (event, document) = decode(CLOUD, &message(frame.to_string()));
+    let names: Vec<_> = event.properties.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "url",
+            "metadata.CogSettings.Key.username",
+            "metadata.CogSettings.Key.password",
+            "metadata.plain",
+            "connectionParameters.Authorization",
+            "connectionParameters.nested.a",
+        ]
+    );
+    let mut without = event.clone();
+    without
+        .properties
+        .retain(|p| !p.name.ends_with("password") && !p.name.ends_with("plain"));
+    let sent = CLOUD.encode(&without, document).unwrap();
+    assert!(!text(&sent).contains("c-a-n-a-r-y"));
+    // A slave's stage gives its own.
+    let (mut read, document) = decode(CLOUD, &sent);
+    for name in ["metadata.CogSettings.Key.password", "metadata.plain"] {
+        read.properties.push(Pair::new(name, "mine"));
+    }
+    let sent = CLOUD.encode(&read, document).unwrap();
+    let sent: Value = serde_json::from_str(text(&sent)).unwrap();
+    let metadata = &sent["event"]["CatalogInfoAdded"]["object"]["metadata"]["MetadataMap"];
+    let cog = &metadata["CogSettings.Key"]["Literal"]["value"];
+    assert_eq!(cog["password"], "mine");
+    assert_eq!(
+        metadata["plain"],
+        json!({"Literal": {"type": "java.lang.String", "value": "mine"}})
+    );
+}
+
+/// Names of properties repeat those of what they lie in.
+#[test]
+fn long_names_do_not_multiply() {
+    let inner: serde_json::Map<_, _> = (0..1000).map(|n| (n.to_string(), json!(n))).collect();
+    let frame = json!({
+        "type": "RemoteGeoServerEvent", "id": "1",
+        "event": {"CatalogInfoAdded": {
+            "objectId": "s", "objectName": "topp:s", "objectType": "DATASTORE",
+            "object": {"connectionParameters": {"k".repeat(600): inner, "host": "h"}},
+        }},
+    });
+    let (event, _) = decode(CLOUD, &message(frame.to_string()));
+    assert_eq!(
+        event.properties,
+        [Pair::new("connectionParameters.host", "h")]
+    );
+}
+
+#[test]
+fn a_number_in_quotes_stays_a_string() {
+    let frame = fixture("geoserver-cloud-every-frame.jsonl");
+    let frame = frame.lines().nth(3).unwrap();
+    let frame = frame.replace(r#""port":5432"#, r#""port":"5432""#);
+    for value in ["5433", "true", "1e3"] {
+        let (mut event, document) = decode(CLOUD, &message(frame.as_str()));
+        set(&mut event, "connectionParameters.port", value);
+        let sent = Dialect::CloudEvents.encode(&event, document).unwrap();
+        let (event, document) = decode(Dialect::CloudEvents, &sent);
+        let sent = CLOUD.encode(&event, document).unwrap();
+        assert!(
+            text(&sent).contains(&format!(r#""port":"{value}""#)),
+            "{}",
+            text(&sent)
+        );
+    }
+}
+
+/// The parser's own mark for a number is a text like any other in a message.
+#[test]
+fn a_text_that_looks_like_the_mark_of_a_number_survives() {
+    let mark = "$serde_json::private::Number";
+    for odd in [
+        json!({"a": mark}),
+        json!([{mark: "12"}, {"x": 1, mark: 12}]),
+        json!({format!("{mark}s"): {mark: "no number"}, format!("{mark}ss"): mark}),
+        json!({format!("a\"{mark}"): {format!("{mark}x"): "1"}}),
+    ] {
+        let frame = json!({"type": "X", "id": "1", "n": odd}).to_string();
+        let (event, document) = decode(CLOUD, &message(frame.as_str()));
+        let sent = Dialect::CloudEvents.encode(&event, document).unwrap();
+        let (received, document) = decode(Dialect::CloudEvents, &sent);
+        assert_eq!(received, event);
+        let left = CLOUD.encode(&received, document).unwrap();
+        assert_eq!(text(&left), frame);
+    }
+}
+
+#[test]
+fn an_id_that_amqp_cannot_carry_is_refused() {
+    let id = "x".repeat(256);
+    let error = |dialect: Dialect, message| dialect.decode(&message, SOURCE).unwrap_err();
+    let expected = "its id has 256 bytes, more than the 255 that AMQP carries";
+    let frame = json!({"type": "X", "id": id}).to_string();
+    let error = [
+        error(CLOUD, message(frame)),
+        error(
+            Dialect::GeoNode,
+            message(
+                json!({"type": "Catalog", "action": "Add", "id": id, "source": {"type": "LayerInfo"}})
+                    .to_string(),
+            ),
+        ),
+        error(
+            Dialect::CloudEvents,
+            message(
+                json!({"specversion": "1.0", "id": id, "source": "/x", "type": "weir.catalog.layer.added.v1"})
+                    .to_string(),
+            ),
+        ),
+    ];
+    for error in error.map(|error| error.to_string()) {
+        assert!(error.ends_with(expected), "{error}");
+    }
+    let frame = json!({"type": "X", "id": "x".repeat(255)}).to_string();
+    decode(CLOUD, &message(frame));
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::Value;
-use weir_event::{Decoded, Dialect, Document, Event, HeaderValue, Message, Object};
+use weir_event::{Decoded, Dialect, Document, Event, HeaderValue, Kind, Message, Object};
 
 use crate::frames::{frame, name, workspace};
 use crate::{SOURCE, decode, message, text};
@@ -72,14 +72,23 @@ impl Change {
             let colons = if old.is_some() { ":" } else { "_" };
             *is = name.replace(':', colons);
         }
-        if let (Some(name), Some(previous)) = (&self.previous, previous) {
+        if let (Some(name), Some(previous)) = (&self.previous, &mut *previous) {
             let own = previous.kind.is_named_by_workspace();
             let place = if own {
                 &mut previous.workspace
             } else {
                 &mut previous.name
             };
-            *place = Some(name.replace(':', "_"));
+            if place.is_some() {
+                *place = Some(name.replace(':', "_"));
+            }
+        }
+        if subject.kind == Kind::TileLayer {
+            // It has the name of what it shows, and has it once.
+            for reference in &mut *references {
+                reference.target.workspace.clone_from(&subject.workspace);
+                reference.target.name.clone_from(&subject.name);
+            }
         }
         let mut ids = self.ids.iter().cycle();
         let targets = references.iter_mut().map(|reference| &mut reference.target);
@@ -87,6 +96,11 @@ impl Change {
             if let (Some(number), Some(id)) = (ids.next().unwrap(), &mut object.id) {
                 *id = format!("changed-{number}");
             }
+        }
+        if let Some(previous) = previous
+            && previous.id.is_some()
+        {
+            previous.id.clone_from(&subject.id);
         }
         for (property, value) in properties.iter_mut().zip(self.values.iter().cycle()) {
             if let Some(value) = value {
@@ -116,7 +130,7 @@ fn payload(dialect: Dialect, event: &Event, document: &Document) -> String {
 }
 
 /// Every leaf of a JSON document with its path, in order.
-fn leaves(value: &Value) -> Vec<(String, String)> {
+pub(crate) fn leaves(value: &Value) -> Vec<(String, String)> {
     fn walk(value: &Value, path: &str, leaves: &mut Vec<(String, String)>) {
         match value {
             Value::Object(map) if !map.is_empty() => {
@@ -141,7 +155,7 @@ fn leaves(value: &Value) -> Vec<(String, String)> {
 }
 
 /// Every text that a frame may have for what an event says.
-fn texts(event: &Event) -> HashSet<String> {
+pub(crate) fn texts(event: &Event) -> HashSet<String> {
     let mut texts: Vec<String> = event.properties.iter().map(|p| p.value.clone()).collect();
     let targets = event.references.iter().map(|reference| &reference.target);
     for object in std::iter::once(&event.subject)
@@ -230,6 +244,28 @@ proptest! {
         let sent = CANONICAL.encode(&event, document).unwrap();
         let (received, _) = decode(CANONICAL, &sent);
         prop_assert_eq!(&Event { body: event.body.clone(), ..received }, &event);
+    }
+
+    #[test]
+    fn an_action_and_a_kind_are_read_as_they_were_or_refused(
+        frame in frame(), action in "[a-z.]{0,6}", kind in "[a-z.]{0,6}",
+    ) {
+        let (mut event, document) = decode(CLOUD, &message(frame.to_string()));
+        event.action = action.as_str().into();
+        event.subject.kind = kind.as_str().into();
+        event.references.clear();
+        event.body = None;
+        match CANONICAL.encode(&event, document) {
+            Ok(sent) => {
+                let (read, _) = decode(CANONICAL, &sent);
+                prop_assert_eq!((read.action, read.subject.kind), (event.action, event.subject.kind));
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let is_of_type = action.contains('.') || action.is_empty() || kind.is_empty();
+                prop_assert!(is_of_type || !error.contains("the type of the envelope"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -170,7 +170,7 @@ fn read_data(
 }
 
 /// `weir.catalog.<kind>.<action>.v1`
-fn parse_type(name: &str) -> Result<(Kind, Action), DecodeError> {
+pub(super) fn parse_type(name: &str) -> Result<(Kind, Action), DecodeError> {
     let unsupported = |remedy| DecodeError::Unsupported {
         what: format!("CloudEvents of the type `{name}`"),
         remedy,

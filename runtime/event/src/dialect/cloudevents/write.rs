@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
+use super::read::parse_type;
 use super::{DIALECT, KNOWN, is_attribute_name, read_object, subject};
 use crate::dialect::{EncodeError, Origin, geoserver_cloud, json};
 use crate::event::{Body, Event, Object, Pair};
@@ -13,6 +14,7 @@ use crate::event::{Body, Event, Object, Pair};
 /// The envelope of an event: the one that it came in, where that says something else than the
 /// event; a new one around the frame that it came in otherwise.
 pub(in crate::dialect) fn write(event: &Event, mut origin: Origin) -> Result<Value, EncodeError> {
+    let name = event_type(event)?;
     let frame_dialect = origin.frame_mut().map(|(dialect, ..)| dialect);
     let Origin {
         json, event: was, ..
@@ -25,8 +27,8 @@ pub(in crate::dialect) fn write(event: &Event, mut origin: Origin) -> Result<Val
     if known.is_none() {
         json::set_text(&mut envelope, "specversion", Some("1.0"));
     }
-    let said = known.map(context);
-    for (index, (name, text)) in context(event).into_iter().enumerate() {
+    let said = known.map(|was| context(was, type_name(was)));
+    for (index, (name, text)) in context(event, name).into_iter().enumerate() {
         if said.as_ref().is_none_or(|said| said[index].1 != text) {
             json::set_text(&mut envelope, name, text.as_deref());
         }
@@ -61,16 +63,32 @@ pub(in crate::dialect) fn write(event: &Event, mut origin: Origin) -> Result<Val
     Ok(Value::Object(envelope))
 }
 
+/// The attribute `type` of an event, if its kind and its action can be read out of that again.
+fn event_type(event: &Event) -> Result<String, EncodeError> {
+    let name = type_name(event);
+    match parse_type(&name) {
+        Ok((kind, action)) if kind == event.subject.kind && action == event.action => Ok(name),
+        _ => {
+            let problem = format!(
+                "the kind `{}` and the action `{}` would be read as others out of the type of the envelope; neither may be empty, and an action has no dot",
+                event.subject.kind, event.action
+            );
+            Err(EncodeError::unsayable(DIALECT, event, problem))
+        }
+    }
+}
+
+fn type_name(event: &Event) -> String {
+    format!("weir.catalog.{}.{}.v1", event.subject.kind, event.action)
+}
+
 /// The attributes that an event gives, in the order in which they are written.
-fn context(event: &Event) -> [(&'static str, Option<String>); 7] {
+fn context(event: &Event, type_name: String) -> [(&'static str, Option<String>); 7] {
     let subject = &event.subject;
     [
         ("id", Some(event.id.clone())),
         ("source", Some(event.source.clone())),
-        (
-            "type",
-            Some(format!("weir.catalog.{}.{}.v1", subject.kind, event.action)),
-        ),
+        ("type", Some(type_name)),
         ("subject", Some(subject::path(subject))),
         ("time", Some(event.time.clone())),
         (

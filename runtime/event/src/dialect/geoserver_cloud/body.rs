@@ -2,7 +2,8 @@
 //!
 //! References of an object are bare ids. A patch is a list of names and new values; each value is
 //! a `Literal`, which gives a Java class before the value, and a reference in it is a
-//! `ResolvingProxyDto`. The order of the keys of a `Literal` matters to GeoServer.
+//! `ResolvingProxyDto` or, until 2.28, an `InfoReference`. The order of the keys of a `Literal`
+//! matters to GeoServer.
 //!
 //! Reading and writing share one walk, which gives the places: to read what is there, or to set it.
 
@@ -77,14 +78,29 @@ fn write_subject(body: &mut Value, form: Form, was: &Object, now: &Object) {
             for key in keys {
                 replace(object.get_mut(*key), old, new);
             }
+            write_attributes(object.get_mut("attributes"), was, now);
         }
         Form::Patch => {
             for (name, literal) in literals(body) {
                 if keys.contains(&name) {
                     replace(literal.get_mut("value"), old, new);
+                } else if name == "attributes" {
+                    write_attributes(literal.get_mut("value"), was, now);
                 }
             }
         }
+    }
+}
+
+/// The attributes of a feature type say once more which one they belong to.
+fn write_attributes(attributes: Option<&mut Value>, was: &Object, now: &Object) {
+    if was.id == now.id {
+        return;
+    }
+    let attributes = attributes.and_then(Value::as_array_mut);
+    for attribute in attributes.into_iter().flatten() {
+        let place = attribute.get_mut("featureType");
+        replace(place, was.id.as_deref(), now.id.as_deref());
     }
 }
 
@@ -111,50 +127,45 @@ pub(super) fn replace(place: Option<&mut Value>, old: Option<&str>, new: Option<
 /// property of a patch that has none.
 pub(super) type Role = Cow<'static, str>;
 
-/// A place that refers to another object.
+/// A place that refers to another object: an id, or an object with an id, a name or both.
 pub(super) struct Slot<'a> {
     pub(super) role: Role,
     kind: Kind,
-    place: &'a mut Value,
-    /// Where a frame says the same thing once more.
+    id: Option<&'a mut Value>,
+    name: Option<&'a mut Value>,
+    /// Where a frame says the same id once more.
     again: Option<&'a mut Value>,
 }
 
 impl<'a> Slot<'a> {
-    /// `place` must be an id, or an object that has an id or a name.
-    pub(super) fn new(role: Role, kind: Kind, place: &'a mut Value) -> Self {
-        let told = place.get("type").and_then(Value::as_str).map(kind_of);
-        let kind = told
-            .filter(|told| !matches!(told, Kind::Other(_)))
-            .unwrap_or(kind);
+    /// The place of an id.
+    pub(super) fn new(role: Role, kind: Kind, id: &'a mut Value) -> Self {
         Self {
             role,
             kind,
-            place,
+            id: Some(id),
+            name: None,
             again: None,
         }
     }
 
     /// Takes the place of another slot as one more that says the same.
-    pub(super) fn say_again(&mut self, Self { place, .. }: Self) {
-        self.again = Some(place);
+    pub(super) fn say_again(&mut self, Self { id, .. }: Self) {
+        self.again = id;
     }
 
     /// What the place refers to.
     pub(super) fn target(&self) -> Object {
+        let text = |place: &Option<&mut Value>| {
+            let text = place.as_ref().and_then(|place| place.as_str());
+            text.map(str::to_owned)
+        };
         let mut target = Object::of(self.kind.clone());
-        match &*self.place {
-            Value::String(id) => target.id = Some(id.clone()),
-            Value::Object(map) => {
-                target.id = json::text(map, "id").map(str::to_owned);
-                let name = json::text(map, "name").map(str::to_owned);
-                if self.kind.is_named_by_workspace() {
-                    target.workspace = name;
-                } else {
-                    target.name = name;
-                }
-            }
-            _ => {}
+        target.id = text(&self.id);
+        if self.kind.is_named_by_workspace() {
+            target.workspace = text(&self.name);
+        } else {
+            target.name = text(&self.name);
         }
         target
     }
@@ -169,16 +180,12 @@ impl<'a> Slot<'a> {
             );
             return Err(EncodeError::References { problem });
         }
-        for place in std::iter::once(self.place).chain(self.again) {
-            match (place, &now.id) {
-                (Value::Object(map), id) => {
-                    replace(map.get_mut("id"), was.id.as_deref(), id.as_deref());
-                    replace(map.get_mut("name"), label(was), label(now));
-                }
-                (place, Some(id)) if was.id != now.id => *place = Value::from(id.as_str()),
-                _ => {}
+        if let Some(id) = now.id.as_deref().filter(|_| was.id != now.id) {
+            for place in self.id.into_iter().chain(self.again) {
+                *place = Value::from(id);
             }
         }
+        replace(self.name, label(was), label(now));
         Ok(())
     }
 }
@@ -266,10 +273,16 @@ fn resource(published: &str) -> Kind {
     }
 }
 
-/// The named styles of a layer group, each with layers and styles of its own.
+/// The named styles of a layer group, each with layers and styles of its own. A patch may have each
+/// in a `Literal`.
 fn group_styles<'a>(value: &'a mut Value, slots: &mut Vec<Slot<'a>>) {
     for style in value.as_array_mut().into_iter().flatten() {
-        for (key, value) in style.as_object_mut().into_iter().flatten() {
+        let style = if style.get("Literal").is_some() {
+            literal_in(style).and_then(|literal| literal.get_mut("value"))
+        } else {
+            Some(style)
+        };
+        for (key, value) in style.and_then(Value::as_object_mut).into_iter().flatten() {
             match key.as_str() {
                 "layers" => collect(value, &Cow::Borrowed("layer"), &Kind::Published, slots),
                 "styles" => collect(value, &Cow::Borrowed("style"), &Kind::Style, slots),
@@ -281,44 +294,111 @@ fn group_styles<'a>(value: &'a mut Value, slots: &mut Vec<Slot<'a>>) {
 
 /// An id, an object with one, or a list of such.
 fn collect<'a>(value: &'a mut Value, role: &Role, kind: &Kind, slots: &mut Vec<Slot<'a>>) {
-    let refers = match &*value {
-        Value::String(id) => !id.is_empty(),
-        Value::Object(map) => json::text(map, "id").or(json::text(map, "name")).is_some(),
-        _ => false,
-    };
-    if refers {
-        slots.push(Slot::new(role.clone(), kind.clone(), value));
-        return;
-    }
-    for item in value.as_array_mut().into_iter().flatten() {
-        collect(item, role, kind, slots);
+    match value {
+        Value::String(id) if !id.is_empty() => {
+            slots.push(Slot::new(role.clone(), kind.clone(), value));
+        }
+        Value::Object(map) if json::text(map, "id").or(json::text(map, "name")).is_some() => {
+            collect_object(map, role, kind, slots);
+        }
+        Value::Array(items) => {
+            for item in items {
+                collect(item, role, kind, slots);
+            }
+        }
+        _ => {}
     }
 }
 
-/// The proxies in a `Literal`: it is one, it is a list of them, or a list of literals.
+/// An object that stands where there is an id elsewhere. It may be a whole one, with references of
+/// its own: GeoServer writes such into patches of `layerGroupStyles`.
+fn collect_object<'a>(
+    map: &'a mut Map<String, Value>,
+    role: &Role,
+    kind: &Kind,
+    slots: &mut Vec<Slot<'a>>,
+) {
+    let class = json::text(map, "@type");
+    let told = class.map(|class| kind_of(class.strip_suffix("Info").unwrap_or(class)));
+    let is_whole = told.is_some();
+    let published = json::text(map, "type");
+    let resource = published.map_or(Kind::Resource, resource);
+    let kind = told
+        .or_else(|| published.map(kind_of))
+        .filter(|told| !matches!(told, Kind::Other(_)))
+        .unwrap_or_else(|| kind.clone());
+    let (mut id, mut name, mut others) = (None, None, Vec::new());
+    for (key, value) in map {
+        let has_text = value.as_str().is_some_and(|text| !text.is_empty());
+        match key.as_str() {
+            "id" if has_text => id = Some(value),
+            "name" if has_text => name = Some(value),
+            key if is_whole => others.push((key, value)),
+            _ => {}
+        }
+    }
+    slots.push(Slot {
+        role: role.clone(),
+        kind: kind.clone(),
+        id,
+        name,
+        again: None,
+    });
+    for (key, value) in others {
+        if key == "layerGroupStyles" {
+            group_styles(value, slots);
+        } else if let Some((role, target)) = self::role(key, &kind, &resource) {
+            // The event's own workspace has that role.
+            let role = match role {
+                "workspace" | "namespace" => Cow::Owned(format!("{kind}-{role}")),
+                role => Cow::Borrowed(role),
+            };
+            collect(value, &role, &target, slots);
+        }
+    }
+}
+
+/// What the two versions of GeoServer Cloud call the class of a reference.
+const REFERENCE_CLASSES: [&str; 2] = [".ResolvingProxyDto", ".InfoReference"];
+
+/// The references in a `Literal`: it is one, it is a list of them, or a list of literals. What is
+/// of a class that nobody knows is one if it has the shape of one.
 fn proxies<'a>(
     literal: &'a mut Map<String, Value>,
     role: &Role,
     kind: &Kind,
     slots: &mut Vec<Slot<'a>>,
 ) {
-    let is = |key, class| json::text(literal, key).is_some_and(|name| name.ends_with(class));
-    if is("type", "ResolvingProxyDto") || is("contentType", "ResolvingProxyDto") {
-        if let Some(value) = literal.get_mut("value") {
-            collect(value, role, kind, slots);
-        }
-    } else if is("contentType", "LiteralDto") {
-        for item in literal
-            .get_mut("value")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(nested) = literal_in(item) {
-                proxies(nested, role, kind, slots);
+    let is_told = ["type", "contentType"].iter().any(|key| {
+        json::text(literal, key)
+            .is_some_and(|class| REFERENCE_CLASSES.iter().any(|known| class.ends_with(known)))
+    });
+    match literal.get_mut("value") {
+        Some(value) if is_told => collect(value, role, kind, slots),
+        Some(Value::Array(items)) => {
+            for item in items {
+                if item.get("Literal").is_some() {
+                    if let Some(nested) = literal_in(item) {
+                        proxies(nested, role, kind, slots);
+                    }
+                } else if is_reference(item) {
+                    collect(item, role, kind, slots);
+                }
             }
         }
+        Some(value) if is_reference(value) => collect(value, role, kind, slots),
+        _ => {}
     }
+}
+
+/// True for `{"type":"STYLE","id":"…"}`.
+fn is_reference(value: &Value) -> bool {
+    let Value::Object(map) = value else {
+        return false;
+    };
+    map.len() == 2
+        && json::text(map, "id").is_some()
+        && json::text(map, "type").is_some_and(|told| !matches!(kind_of(told), Kind::Other(_)))
 }
 
 pub(super) fn literal_in(value: &mut Value) -> Option<&mut Map<String, Value>> {

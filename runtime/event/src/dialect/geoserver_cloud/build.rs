@@ -4,7 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::names::join_name;
-use super::{DIALECT, Form, milliseconds, parse_body};
+use super::write::{milliseconds, parse_body};
+use super::{DIALECT, Form};
 use crate::dialect::{EncodeError, json};
 use crate::event::{Action, Event, Kind};
 
@@ -162,8 +163,13 @@ fn inner_fields(
     json::set_text(&mut fields, "objectName", Some(name));
     if event.action == Action::Modified && form == Some(Form::Patch) {
         let old = match &event.previous {
-            Some(previous) => previous.name.as_deref().or(previous.workspace.as_deref()),
-            None => Some(name),
+            Some(previous) if previous.kind.is_named_by_workspace() => {
+                previous.workspace.as_deref()
+            }
+            Some(previous) if previous.name != event.subject.name => {
+                previous.name.as_deref().or(Some(name))
+            }
+            _ => Some(name),
         };
         json::set_text(&mut fields, "oldName", old);
     }

@@ -120,7 +120,13 @@ pub(super) fn write_names(
         json::set_text(fields, key, name.as_deref());
     }
     let is_flat = key != "objectName";
-    let old = match &now.previous {
+    // Only the old name has a place. That of an object which was moved alone is the present one.
+    let previous = now.previous.as_ref().filter(|previous| {
+        is_flat
+            || previous.kind.is_named_by_workspace()
+            || previous.name.is_some() && previous.name != now.subject.name
+    });
+    let old = match previous {
         Some(previous) if is_flat => join_name(previous)?.map(Cow::into_owned),
         Some(previous) => {
             let prefixed = was.previous.is_some() && old_form.is_some_and(|old| old.prefixed);
