@@ -184,7 +184,7 @@ fn a_layer_is_called_what_its_resource_is_called() {
     assert_eq!(name(&mut index, "l1").as_deref(), Some("usa"));
     assert_eq!(name(&mut index, "l2").as_deref(), Some("states"));
     let entries: Vec<_> = index.entries().collect();
-    let lines = entries.iter().map(|entry| entry.to_json_line());
+    let lines = entries.iter().map(Entry::to_json_line);
     let read: Vec<_> = lines
         .map(|line| Entry::from_json_line(&line).unwrap())
         .collect();

@@ -316,6 +316,27 @@ fn a_move_says_where_from_even_when_it_is_told_again() {
     }
 }
 
+/// By the index and the routing keys together.
+#[test]
+fn an_event_reaches_every_workspace_that_it_concerns() {
+    let version = CloudVersion::V2_28;
+    let keys = |number| {
+        let (event, document) = line(version, number);
+        let sent = CANONICAL.encode(&event, document).unwrap();
+        (sent.routing_key, sent.also_to)
+    };
+    let expect = |number, key: &str, also: &[&str]| {
+        let also: Vec<_> = also.iter().map(ToString::to_string).collect();
+        assert_eq!(keys(number), (key.to_owned(), also));
+    };
+    expect(136, "sf.datastore.modified", &["topp.datastore.modified"]);
+    expect(61, "topp.style.modified", &["_global.style.modified"]);
+    expect(62, "_global.style.modified", &["topp.style.modified"]);
+    expect(138, "sfx.namespace.modified", &["sf.namespace.modified"]);
+    expect(24, "_global.catalog.modified", &["topp.catalog.modified"]);
+    expect(31, "sf.workspace.modified", &[]);
+}
+
 fn property<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
     let found = event.properties.iter().find(|p| p.name == name);
     found.map(|p| p.value.as_str())
