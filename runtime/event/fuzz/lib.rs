@@ -1,7 +1,7 @@
 //! What every fuzz target tries: no bytes make a dialect panic, and an event that was read can be
 //! written, in its own dialect and in the canonical one, and be read again.
 
-use weir_event::{Decoded, Dialect, Event, Message};
+use weir_event::{CloudVersion, Decoded, Dialect, Event, Message};
 
 /// Tries one payload.
 pub fn check(dialect: Dialect, payload: &[u8]) {
@@ -17,6 +17,13 @@ pub fn check(dialect: Dialect, payload: &[u8]) {
             .encode(&event, document.clone())
             .expect("what was read can be written");
         assert_eq!(decode(to, &sent), *event);
+    }
+    for version in CloudVersion::ALL {
+        if let Ok(sent) = Dialect::GeoServerCloud.encode_for(version, &event, document.clone())
+            && dialect == Dialect::GeoServerCloud
+        {
+            decode(dialect, &sent);
+        }
     }
     let mut changed = event.clone();
     changed.subject.workspace = changed.subject.workspace.map(|_| "fuzz".to_owned());

@@ -4,7 +4,17 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-const PROXY: &str = "org.geoserver.jackson.databind.catalog.dto.ResolvingProxyDto";
+/// The classes of references and of literals, in 2.28 and in 3.0.
+const CLASSES: [[&str; 2]; 2] = [
+    [
+        "org.geoserver.jackson.databind.catalog.dto.InfoReference",
+        "org.geotools.jackson.databind.filter.dto.Literal",
+    ],
+    [
+        "org.geoserver.jackson.databind.catalog.dto.ResolvingProxyDto",
+        "org.geotools.jackson.databind.filter.dto.LiteralDto",
+    ],
+];
 
 /// A name as GeoServer allows it.
 pub(crate) fn name() -> impl Strategy<Value = String> {
@@ -127,6 +137,11 @@ impl Seeds {
         }
     }
 
+    /// Those of one of the versions.
+    fn classes(&self) -> [&'static str; 2] {
+        CLASSES[usize::from(self.port % 2)]
+    }
+
     fn prefix(&self, name: &str) -> String {
         match &self.workspace {
             Some(workspace) => format!("{workspace}:{name}"),
@@ -179,7 +194,8 @@ impl Seeds {
     }
 
     fn defaults(&self, event: &str, property: &str, field: &str) -> Value {
-        let literal = json!({"type": PROXY, "value": {"type": "X", "id": self.ids[0]}});
+        let [class, _] = self.classes();
+        let literal = json!({"type": class, "value": {"type": "X", "id": self.ids[0]}});
         let patches = json!([{"name": property, "value": {"Literal": literal}}]);
         let more = json!({"oldName": "catalog", "patch": {"Patch": {"patches": patches}}, field: self.ids[0]});
         self.inner(event, "catalog", "CATALOG", more)
@@ -200,7 +216,8 @@ impl Seeds {
             2 => (
                 "DATASTORE",
                 true,
-                json!({"workspace": one, "type": "PostGIS", "connectionParameters": parameters}),
+                json!({"workspace": one, "type": "PostGIS", "connectionParameters": parameters,
+                    "metadata": {"MetadataMap": {"cog.key": {"Literal": {"type": "x.Settings", "value": {"password": self.value}}}}}}),
             ),
             3 => (
                 "COVERAGESTORE",
@@ -260,11 +277,50 @@ impl Seeds {
         )
     }
 
-    fn modified(&self, number: usize) -> Value {
+    fn group_changes(&self) -> Vec<(&'static str, Value)> {
         let literal = |java: &str, value: Value| json!({"Literal": {"type": java, "value": value}});
-        let proxy = |kind: &str, id: &str| literal(PROXY, json!({"type": kind, "id": id}));
+        let [reference_class, literal_class] = self.classes();
+        let proxy =
+            |kind: &str, id: &str| literal(reference_class, json!({"type": kind, "id": id}));
         let list = |content: &str, value: Value| json!({"Literal": {"type": "java.util.List", "contentType": content, "value": value}});
         let [a, b, c] = [0, 1, 2].map(|index| self.ids[index].as_str());
+        vec![
+            (
+                "layers",
+                list(
+                    reference_class,
+                    json!([{"type": "LAYER", "id": a}, {"type": "LAYER", "id": a}]),
+                ),
+            ),
+            (
+                "styles",
+                list(reference_class, json!([null, {"type": "STYLE", "id": b}])),
+            ),
+            (
+                "publishables",
+                list(literal_class, json!([proxy("LAYERGROUP", c), self.unknown])),
+            ),
+            (
+                "layerGroupStyles",
+                list(
+                    "LayerGroupStyle",
+                    json!([
+                        {"layers": [a], "styles": [b]},
+                        {"Literal": {"type": "LayerGroupStyle", "value": {"layers": [
+                            {"@type": "LayerInfo", "id": c, "name": self.name, "type": "VECTOR", "resource": a, "styles": [b]},
+                        ], "styles": [{"@type": "StyleInfo", "id": a, "name": self.name, "workspace": b}]}}},
+                    ]),
+                ),
+            ),
+        ]
+    }
+
+    fn modified(&self, number: usize) -> Value {
+        let literal = |java: &str, value: Value| json!({"Literal": {"type": java, "value": value}});
+        let [reference_class, _] = self.classes();
+        let proxy =
+            |kind: &str, id: &str| literal(reference_class, json!({"type": kind, "id": id}));
+        let [a, b] = [0, 1].map(|index| self.ids[index].as_str());
         let (object_type, entries) = match number {
             12 => (
                 "WORKSPACE",
@@ -284,33 +340,7 @@ impl Seeds {
                     ("attribution", json!({"Literal": {"value": null}})),
                 ],
             ),
-            15 => (
-                "LAYERGROUP",
-                vec![
-                    (
-                        "layers",
-                        list(
-                            PROXY,
-                            json!([{"type": "LAYER", "id": a}, {"type": "LAYER", "id": a}]),
-                        ),
-                    ),
-                    (
-                        "styles",
-                        list(PROXY, json!([null, {"type": "STYLE", "id": b}])),
-                    ),
-                    (
-                        "publishables",
-                        list(
-                            "org.geoserver.jackson.databind.filter.dto.LiteralDto",
-                            json!([proxy("LAYERGROUP", c), self.unknown]),
-                        ),
-                    ),
-                    (
-                        "layerGroupStyles",
-                        list("LayerGroupStyle", json!([{"layers": [a], "styles": [b]}])),
-                    ),
-                ],
-            ),
+            15 => ("LAYERGROUP", self.group_changes()),
             16 => (
                 "DATASTORE",
                 vec![(

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::Value;
-use weir_event::{Decoded, Dialect, Document, Event, HeaderValue, Kind, Message, Object};
+use weir_event::{
+    CloudVersion, Decoded, Dialect, Document, Event, HeaderValue, Kind, Message, Object,
+};
 
 use crate::frames::{frame, name, workspace};
 use crate::{SOURCE, decode, message, text};
@@ -244,6 +246,19 @@ proptest! {
         let sent = CANONICAL.encode(&event, document).unwrap();
         let (received, _) = decode(CANONICAL, &sent);
         prop_assert_eq!(&Event { body: event.body.clone(), ..received }, &event);
+    }
+
+    #[test]
+    fn a_version_changes_names_of_classes_only(frame in frame(), change in change()) {
+        let (mut event, document) = decode(CLOUD, &message(frame.to_string()));
+        change.apply(&mut event);
+        for version in CloudVersion::ALL {
+            let written = CLOUD.encode_for(version, &event, document.clone()).unwrap();
+            let (read, same) = decode(CLOUD, &written);
+            prop_assert_eq!(&Event { body: event.body.clone(), ..read.clone() }, &event);
+            let again = CLOUD.encode_for(version, &read, same).unwrap();
+            prop_assert_eq!(text(&again), text(&written));
+        }
     }
 
     #[test]

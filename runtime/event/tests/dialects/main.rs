@@ -11,6 +11,7 @@ mod frames;
 mod geonode;
 mod geoserver_cloud;
 mod laws;
+mod properties;
 mod real;
 
 use weir_event::{Decoded, Dialect, Document, Event, Message};

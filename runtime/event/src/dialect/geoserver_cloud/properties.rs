@@ -37,9 +37,12 @@ const METADATA: &str = "metadata";
 /// The level between the metadata of an object and their entries; a patch has none.
 const METADATA_MAP: &str = "MetadataMap";
 
-/// The longest name of an entry that is lifted, in bytes. Names of entries repeat the names of what
+/// The longest name of an entry that is lifted or added, in bytes. Names of entries repeat the names of what
 /// they lie in, so that a message of many entries in one with a long name would grow without bound.
 const MAX_NAME: usize = 512;
+
+/// How much of a name that is refused is shown, in characters.
+const MAX_SHOWN: usize = 100;
 
 /// What a patch calls the fields whose names it spells otherwise: it only makes the first letter of
 /// `URI` and `URL` small.
@@ -208,10 +211,14 @@ pub(super) fn write(
             place.set(value);
         }
     }
-    for property in &was.properties {
-        if !new.contains_key(property.name.as_str()) {
-            remove(body, form, &property.name);
-        }
+    let removed: HashSet<&str> = was
+        .properties
+        .iter()
+        .map(|property| property.name.as_str())
+        .filter(|name| !new.contains_key(name))
+        .collect();
+    if !removed.is_empty() {
+        remove(body, form, &removed);
     }
     for property in &now.properties {
         if !old.contains_key(property.name.as_str()) {
@@ -228,40 +235,47 @@ fn by_name(properties: &[Pair]) -> HashMap<&str, &str> {
         .collect()
 }
 
-fn remove(body: &mut Value, form: Form, name: &str) {
-    if let Some((field, key)) = in_map(name) {
-        for map in maps(body, form, field) {
-            remove_leaf(map, key);
-        }
-        return;
-    }
+fn remove(body: &mut Value, form: Form, names: &HashSet<&str>) {
     match form {
         Form::Object => {
-            if let Value::Object(object) = body {
-                object.shift_remove(name);
+            let Value::Object(object) = body else { return };
+            for (key, value) in &mut *object {
+                if let Some(map) = entries(value).filter(|_| MAPS.contains(&key.as_str())) {
+                    remove_leaves(key, map, names);
+                }
             }
+            object.retain(|key, _| !names.contains(key.as_str()));
         }
         Form::Patch => {
+            for (name, literal) in literals(body).filter(|(name, _)| MAPS.contains(name)) {
+                if let Some(map) = literal.get_mut("value").and_then(entries) {
+                    remove_leaves(name, map, names);
+                }
+            }
             if let Some(patches) = patches(body) {
                 patches.retain(|entry| {
-                    entry.get("name").and_then(Value::as_str).map(field_name) != Some(name)
+                    let name = entry.get("name").and_then(Value::as_str);
+                    !name.is_some_and(|name| names.contains(field_name(name)))
                 });
             }
         }
     }
 }
 
-fn remove_leaf(map: &mut Map<String, Value>, name: &str) {
-    if map.get(name).is_some_and(is_leaf) {
-        map.shift_remove(name);
-    }
-    for (key, value) in map {
-        if let Some(rest) = below(name, key)
-            && let Some(map) = inner_entries(value)
-        {
-            remove_leaf(map, rest);
+fn remove_leaves(prefix: &str, map: &mut Map<String, Value>, names: &HashSet<&str>) {
+    map.retain(|key, value| {
+        if prefix.len() + 1 + key.len() > MAX_NAME {
+            return true;
         }
-    }
+        let name = format!("{prefix}.{key}");
+        if is_leaf(value) {
+            return !names.contains(name.as_str());
+        }
+        if let Some(map) = inner_entries(value) {
+            remove_leaves(&name, map, names);
+        }
+        true
+    });
 }
 
 /// What a dotted name says of what lies in `key`.
@@ -272,11 +286,15 @@ fn below<'a>(name: &'a str, key: &str) -> Option<&'a str> {
 /// Adds a property that its kind may have, such as one that was taken out elsewhere on the way.
 fn add(body: &mut Value, form: Form, kind: &Kind, property: &Pair) -> Result<(), EncodeError> {
     let refuse = |problem: String| {
+        let name: String = property.name.chars().take(MAX_SHOWN).collect();
         Err(EncodeError::body(
             Dialect::GeoServerCloud,
-            format!("the property `{}` was added; {problem}", property.name),
+            format!("the property `{name}` was added; {problem}"),
         ))
     };
+    if property.name.len() > MAX_NAME {
+        return refuse(format!("its name has more than {MAX_NAME} bytes"));
+    }
     if !may_have(kind, &property.name) {
         return refuse(format!("a {kind} has no such property"));
     }
@@ -354,13 +372,15 @@ fn literal_of(text: &str) -> Value {
 
 /// Adds an entry to a map, or to the object in it that the name begins with.
 fn add_leaf(map: &mut Map<String, Value>, name: &str, text: &str, plain: bool) {
-    let inside = map
-        .iter()
-        .find_map(|(key, value)| Some((key.clone(), below(name, key)?, value)))
-        .filter(|(_, _, value)| value.is_object() && !is_leaf(value))
-        .map(|(key, rest, _)| (key, rest));
+    let inside = name
+        .match_indices('.')
+        .map(|(at, _)| (&name[..at], &name[at + 1..]))
+        .find(|(key, _)| {
+            map.get(*key)
+                .is_some_and(|value| value.is_object() && !is_leaf(value))
+        });
     if let Some((key, rest)) = inside
-        && let Some(inner) = map.get_mut(&key).and_then(inner_entries)
+        && let Some(inner) = map.get_mut(key).and_then(inner_entries)
     {
         // The fields of an object are plain, the entries of a map are not.
         let plain = !inner.values().any(|value| value.get("Literal").is_some());
