@@ -6,6 +6,7 @@
 //! - [`Event`]: what happened (an action) to what (a subject), what it refers to, and the body.
 //! - [`Dialect`]: a wire format of catalog events; decodes messages into events and writes what
 //!   plugins changed back into the message that the event came from.
+//! - [`CloudVersion`]: which nodes of GeoServer Cloud a frame is written for.
 //! - [`Index`]: names for the objects that a dialect knows by id only.
 //! - [`RoutingKey`] and [`Subscription`]: what goes where on a topic exchange.
 //!
