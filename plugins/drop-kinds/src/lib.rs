@@ -75,15 +75,14 @@ weir_plugin::filter!(DropKinds);
 #[cfg(test)]
 mod tests {
     use weir_plugin::from_settings;
-    use weir_plugin::testing::{event, object};
+    use weir_plugin::testing::{event, object, seen};
 
     use super::*;
 
     fn verdict(settings: &str, action: &str, kind: &str) -> Verdict {
         let plugin: DropKinds = from_settings(settings).unwrap();
-        plugin
-            .filter(&event(action, object(kind, "topp", "states")))
-            .unwrap()
+        let event = event(action, object(kind, "topp", "states"));
+        plugin.filter(&seen(&event, plugin.interest())).unwrap()
     }
 
     #[test]
@@ -92,7 +91,7 @@ mod tests {
         for action in ACTIONS {
             assert_eq!(
                 verdict(settings, action, "security"),
-                Verdict::Drop(format!("kind `security` {}", action))
+                Verdict::Drop(format!("kind `security` {action}"))
             );
             assert_eq!(verdict(settings, action, "layer"), Verdict::Keep);
         }

@@ -1,7 +1,7 @@
 //! Keeps or drops events by the workspace that they are about.
 
 use serde::Deserialize;
-use weir_plugin::{Event, Failure, Filter, Pattern, Verdict};
+use weir_plugin::{Event, Failure, Filter, Interest, Pattern, Verdict};
 
 /// Which workspaces go on. A plugin is its settings, checked: serde reads `Settings`, and
 /// `TryFrom` refuses those that make no sense, before Weir sends the first event.
@@ -91,6 +91,10 @@ impl Filter for FilterWorkspaces {
             }
         }
         Ok(objection.map_or(Verdict::Keep, Verdict::Drop))
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::empty()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use weir_plugin::{Event, Failure, Object, Outcome, Pair, Pattern, Transform};
+use weir_plugin::{Event, Failure, Interest, Object, Outcome, Pair, Pattern, Transform};
 
 /// The kinds of stores; `store` stands where a message does not say which of them it means.
 const STORES: [&str; 5] = [
@@ -105,23 +105,28 @@ impl Override {
         )
     }
 
-    fn apply(&self, properties: &mut Vec<Pair>) {
+    /// Sets the values; true if one of them was not there before.
+    fn apply(&self, properties: &mut Vec<Pair>) -> bool {
         // A change of a store that leaves its connection alone stays such a change.
         let connects = properties.iter().any(|p| p.name.starts_with(PARAMETER));
+        let mut changed = false;
         for (name, value) in &self.values {
             // `url` is a property of a coverage store, and a connection parameter of a data store:
             // the event says which.
             let named =
                 |p: &&mut Pair| p.name == *name || p.name.strip_prefix(PARAMETER) == Some(name);
             match properties.iter_mut().find(named) {
+                Some(property) if property.value == *value => continue,
                 Some(property) => property.value.clone_from(value),
                 None if connects => properties.push(Pair {
                     name: format!("{PARAMETER}{name}"),
                     value: value.clone(),
                 }),
-                None => {}
+                None => continue,
             }
+            changed = true;
         }
+        changed
     }
 }
 
@@ -134,10 +139,15 @@ impl Transform for OverrideStore {
                 ..
             } = &event.subject
             && let Some(closest) = self.0.iter().find(|o| o.matches(workspace, store))
+            && closest.apply(&mut event.properties)
         {
-            closest.apply(&mut event.properties);
+            return Ok(event.into());
         }
-        Ok(event.into())
+        Ok(Outcome::Unchanged)
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::PROPERTIES
     }
 }
 
@@ -149,15 +159,19 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
     use weir_plugin::from_settings;
-    use weir_plugin::testing::{event, object, pair};
+    use weir_plugin::testing::{event, object, pair, transformed};
 
     use super::*;
 
     fn overridden(settings: &str, event: Event) -> Event {
         let plugin: OverrideStore = from_settings(settings).unwrap();
-        let mut events = plugin.transform(event).unwrap();
+        let mut events = transformed(&plugin, &event).unwrap();
         assert_eq!(events.len(), 1);
-        events.remove(0)
+        let overridden = events.remove(0);
+        let same = overridden == event;
+        let outcome = plugin.transform(event).unwrap();
+        assert_eq!(matches!(outcome, Outcome::Unchanged), same, "{outcome:?}");
+        overridden
     }
 
     fn store(kind: &str, name: &str, properties: &[(&str, &str)]) -> Event {

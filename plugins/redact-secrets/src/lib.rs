@@ -7,7 +7,7 @@
 mod url;
 
 use serde::Deserialize;
-use weir_plugin::{Event, Failure, Outcome, Pair, Pattern, Transform};
+use weir_plugin::{Event, Failure, Interest, Outcome, Pair, Pattern, Transform};
 
 /// A name that contains one of these is the name of a secret. Only its letters and digits are
 /// looked at, in lower case: `Secret Access-Key` is `secretaccesskey`.
@@ -84,28 +84,60 @@ impl RedactSecrets {
         self.also.iter().any(|pattern| pattern.matches(&name))
     }
 
-    /// Redacts a property; false if it has to go.
-    fn redact(&self, property: &mut Pair) -> bool {
+    /// What becomes of a property.
+    fn judge(&self, property: &Pair) -> Finding {
         let parameter = property.name.strip_prefix("connectionParameters.");
         let with = self.replace_with.as_deref();
-        if !self.is_secret(parameter.unwrap_or(&property.name)) {
-            property.value = url::redact(&property.value, |name| self.is_secret(name), with);
-            return true;
+        if self.is_secret(parameter.unwrap_or(&property.name)) {
+            return match with {
+                None => Finding::Secret,
+                Some(with) if property.value == with => Finding::Clean,
+                Some(with) => Finding::Becomes(with.to_owned()),
+            };
         }
-        match with {
-            Some(replacement) => replacement.clone_into(&mut property.value),
-            None => return false,
+        let redacted = url::redact(&property.value, |name| self.is_secret(name), with);
+        if redacted == property.value {
+            Finding::Clean
+        } else {
+            Finding::Becomes(redacted)
         }
-        true
     }
+}
+
+/// What was found in a property.
+enum Finding {
+    Clean,
+    /// It has to go, with its name.
+    Secret,
+    Becomes(String),
 }
 
 impl Transform for RedactSecrets {
     fn transform(&self, mut event: Event) -> Result<Outcome, Failure> {
+        let mut changed = false;
         event
             .properties
-            .retain_mut(|property| self.redact(property));
-        Ok(event.into())
+            .retain_mut(|property| match self.judge(property) {
+                Finding::Clean => true,
+                Finding::Secret => {
+                    changed = true;
+                    false
+                }
+                Finding::Becomes(value) => {
+                    changed = true;
+                    property.value = value;
+                    true
+                }
+            });
+        if changed {
+            Ok(event.into())
+        } else {
+            Ok(Outcome::Unchanged)
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::PROPERTIES
     }
 }
 
@@ -117,7 +149,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
     use weir_plugin::from_settings;
-    use weir_plugin::testing::{event, object, pair};
+    use weir_plugin::testing::{event, object, pair, transformed};
 
     use super::*;
 
@@ -129,9 +161,13 @@ mod tests {
 
     fn redacted(settings: &str, event: Event) -> Event {
         let plugin: RedactSecrets = from_settings(settings).unwrap();
-        let mut events = plugin.transform(event).unwrap();
+        let mut events = transformed(&plugin, &event).unwrap();
         assert_eq!(events.len(), 1);
-        events.remove(0)
+        let redacted = events.remove(0);
+        let same = redacted == event;
+        let outcome = plugin.transform(event).unwrap();
+        assert_eq!(matches!(outcome, Outcome::Unchanged), same, "{outcome:?}");
+        redacted
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use uuid::Uuid;
-use weir_plugin::{Event, Failure, Object, Outcome, Transform};
+use weir_plugin::{Event, Failure, Interest, Object, Outcome, Transform};
 
 use settings::Settings;
 
@@ -48,45 +48,64 @@ pub struct RemapWorkspaces {
 impl Transform for RemapWorkspaces {
     fn transform(&self, mut event: Event) -> Result<Outcome, Failure> {
         // URIs first, while the subject still has its old name.
-        self.remap_uris(&mut event)?;
+        let mut changed = self.remap_uris(&mut event)?;
         for object in event.objects_mut() {
-            self.remap(object)?;
+            changed |= self.remap(object)?;
         }
-        Ok(event.into())
+        if changed {
+            Ok(event.into())
+        } else {
+            Ok(Outcome::Unchanged)
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::REFERENCES | Interest::PROPERTIES
     }
 }
 
 impl RemapWorkspaces {
-    fn remap_uris(&self, event: &mut Event) -> Result<(), Failure> {
+    /// True if a URI became another one.
+    fn remap_uris(&self, event: &mut Event) -> Result<bool, Failure> {
         let renamed = match event.subject.workspace.as_deref() {
             None => None,
             Some(source) => Some((source, self.target(source)?)),
         };
+        let mut changed = false;
         for property in &mut event.properties {
             if !URI_PROPERTIES.contains(&property.name.as_str()) {
                 continue;
             }
-            if let Some(new) = self.namespaces.get(&property.value) {
-                property.value.clone_from(new);
-            } else if let Some((source, target)) = &renamed {
-                property.value = uri::replace_word(&property.value, source, target);
+            let new = match (self.namespaces.get(&property.value), &renamed) {
+                (Some(new), _) => new.clone(),
+                (None, Some((source, target))) => {
+                    uri::replace_word(&property.value, source, target)
+                }
+                (None, None) => continue,
+            };
+            if new != property.value {
+                property.value = new;
+                changed = true;
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
-    fn remap(&self, object: &mut Object) -> Result<(), Failure> {
+    /// True if the object is in another workspace now.
+    fn remap(&self, object: &mut Object) -> Result<bool, Failure> {
         let Some(source) = &object.workspace else {
-            return self.check_global(object);
+            self.check_global(object)?;
+            return Ok(false);
         };
         let target = self.target(source)?;
-        if target != *source {
-            if let (Some(space), Some(id)) = (&self.minting, &mut object.id) {
-                *id = mint(space, id);
-            }
-            object.workspace = Some(target);
+        if target == *source {
+            return Ok(false);
         }
-        Ok(())
+        if let (Some(space), Some(id)) = (&self.minting, &mut object.id) {
+            *id = mint(space, id);
+        }
+        object.workspace = Some(target);
+        Ok(true)
     }
 
     /// What a workspace is called at the slave.

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use weir_plugin::testing::{event, object, pair, reference};
-use weir_plugin::{Action, Pair, from_settings};
+use weir_plugin::testing::{event, object, pair, reference, transformed};
+use weir_plugin::{ACTIONS, Pair, from_settings};
 
 use super::*;
 
@@ -14,9 +14,13 @@ fn plugin(settings: &str) -> RemapWorkspaces {
 }
 
 fn remapped(plugin: &RemapWorkspaces, event: Event) -> Event {
-    let mut events = plugin.transform(event).unwrap();
+    let mut events = transformed(plugin, &event).unwrap();
     assert_eq!(events.len(), 1);
-    events.remove(0)
+    let remapped = events.remove(0);
+    let same = remapped == event;
+    let outcome = plugin.transform(event).unwrap();
+    assert_eq!(matches!(outcome, Outcome::Unchanged), same, "{outcome:?}");
+    remapped
 }
 
 fn rejected(settings: &str, event: Event) -> String {
@@ -55,7 +59,7 @@ fn group() -> Event {
 
 fn namespace(workspace: &str, uri: &str) -> Event {
     let mut namespace = event("added", object("namespace", workspace, ""));
-    namespace.properties = vec![property("uri", uri)];
+    namespace.properties = vec![pair("uri", uri)];
     namespace
 }
 
@@ -111,8 +115,8 @@ fn uris_follow_unless_they_are_given() {
 
     let mut store = event("added", object("datastore", "topp", "pg"));
     store.properties = vec![
-        property("connectionParameters.namespace", "urn:topp"),
-        property("connectionParameters.schema", "topp"),
+        pair("connectionParameters.namespace", "urn:topp"),
+        pair("connectionParameters.schema", "topp"),
     ];
     let store = remapped(&plugin(settings), store);
     assert_eq!(
@@ -264,12 +268,12 @@ fn any_property() -> impl Strategy<Value = Pair> {
         "connectionParameters.host",
         "url",
     ];
-    (select(names.to_vec()), any_uri()).prop_map(|(name, value)| property(name, &value))
+    (select(names.to_vec()), any_uri()).prop_map(|(name, value)| pair(name, &value))
 }
 
 prop_compose! {
     fn any_event()(
-        action in select(Action::ALL.to_vec()),
+        action in select(ACTIONS.to_vec()),
         subject in any_object(),
         previous in option::of(any_object()),
         targets in vec(any_object(), 0..5),

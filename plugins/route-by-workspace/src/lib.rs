@@ -1,7 +1,7 @@
 //! Chooses the slaves of an event by the workspace that it is about.
 
 use serde::Deserialize;
-use weir_plugin::{Event, Failure, Pattern, Router};
+use weir_plugin::{Event, Failure, Interest, Pattern, Router};
 
 /// Which workspaces go to which slaves.
 #[derive(Debug, Deserialize)]
@@ -77,6 +77,10 @@ impl Router for RouteByWorkspace {
             .filter(|slave| chosen(slave))
             .cloned()
             .collect())
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::empty()
     }
 }
 
@@ -163,7 +167,7 @@ mod tests {
             let settings = format!(r#"{{"routes": [{ROUTES}]{}}}"#, otherwise.unwrap_or_default());
             let plugin: RouteByWorkspace = from_settings(&settings).unwrap();
             let attached: Vec<String> = attached.into_iter().map(str::to_owned).collect();
-            let chosen = plugin.route(&about(&workspace), attached.clone()).unwrap();
+            let chosen = plugin.route(&about(&workspace), &attached).unwrap();
             let mut rest = attached.iter();
             prop_assert!(chosen.iter().all(|slave| rest.any(|a| a == slave)), "{chosen:?}");
         }

@@ -57,6 +57,11 @@ impl Interest {
     pub fn everything() -> Self {
         Self::REFERENCES | Self::PROPERTIES | Self::ATTRIBUTES | Self::BODY
     }
+
+    /// True if every part of `parts` is asked for.
+    pub fn includes(self, parts: Self) -> bool {
+        self & parts == parts
+    }
 }
 
 impl From<Event> for Outcome {

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use serde::Deserialize;
-use weir_plugin::{Event, Failure, Outcome, Pair, Transform};
+use weir_plugin::{Event, Failure, Interest, Outcome, Pair, Transform};
 
 /// Found and replaced in the component, so it stands there once and as it is.
 static VERSION: [u8; 14] = *b"STAMP-00000000";
@@ -24,6 +24,10 @@ impl Transform for Stamp {
             value: version,
         });
         Ok(event.into())
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::ATTRIBUTES
     }
 }
 
