@@ -6,6 +6,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::RemapWorkspaces;
+use crate::table::Table;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,10 +67,10 @@ impl TryFrom<Settings> for RemapWorkspaces {
             return Err("`mint_ids` is empty: give a name that is this slave's alone".to_owned());
         }
         Ok(Self {
-            workspaces,
+            workspaces: Table::new(workspaces),
             prefix,
             suffix,
-            namespaces,
+            namespaces: Table::new(namespaces),
             merge,
             minting: mint_ids.map(|name| Uuid::new_v5(&MINTED, name.as_bytes())),
         })

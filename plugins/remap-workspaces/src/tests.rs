@@ -1,5 +1,8 @@
 //! Examples, and the laws that hold for every event.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -113,6 +116,20 @@ fn uris_follow_unless_they_are_given() {
         "http://example.org/topp"
     );
 
+    // What `http://example.org` is in the workspace that has it already, it cannot be in a copy.
+    assert_eq!(
+        uri("topp", "http://example.org"),
+        "http://example.org/topp_eu"
+    );
+    assert_eq!(
+        uri("topp", "http://topp.example.org/s"),
+        "http://topp.example.org/s/topp_eu"
+    );
+    assert_eq!(
+        uri("topp", "http://example.org/%74opp"),
+        "http://example.org/topp_eu"
+    );
+
     let mut store = event("added", object("datastore", "topp", "pg"));
     store.properties = vec![
         pair("connectionParameters.namespace", "urn:topp"),
@@ -124,6 +141,74 @@ fn uris_follow_unless_they_are_given() {
         Some("urn:topp_eu")
     );
     assert_eq!(store.property("connectionParameters.schema"), Some("topp"));
+}
+
+#[test]
+fn two_namespaces_do_not_become_one() {
+    let settings = r#"{
+        "workspaces": {"topp": "topp_eu"},
+        "namespaces": {"http://a/b": "http://a/topp_eu", "http://kept": "http://kept"}
+    }"#;
+    for (workspace, uri) in [("topp", "http://a/topp"), ("sf", "http://a/topp_eu")] {
+        assert_eq!(
+            rejected(settings, namespace(workspace, uri)),
+            format!(
+                "the namespace URI `{uri}` would become `http://a/topp_eu`, as `http://a/b` does: \
+                 give it a URI of its own in `namespaces`, or set `merge = true`"
+            )
+        );
+    }
+    let kept = remapped(&plugin(settings), namespace("topp", "http://kept"));
+    assert_eq!(kept.property("uri"), Some("http://kept"));
+    let merging = settings.replacen('{', r#"{"merge": true,"#, 1);
+    let merged = remapped(&plugin(&merging), namespace("topp", "http://a/topp"));
+    assert_eq!(merged.property("uri"), Some("http://a/topp_eu"));
+}
+
+#[test]
+fn two_copies_in_one_geoserver_differ_in_every_namespace() {
+    for uri in [
+        "http://example.org/topp",
+        "http://example.org",
+        "http://topp",
+        "urn:x",
+    ] {
+        let copies = ["topp_eu", "topp_us", "topp"].map(|target| {
+            let settings = format!(r#"{{"workspaces": {{"topp": "{target}"}}}}"#);
+            let copy = remapped(&plugin(&settings), namespace("topp", uri));
+            copy.property("uri").unwrap().to_owned()
+        });
+        assert_eq!(copies[2], uri);
+        assert_eq!(BTreeSet::from(copies).len(), 3, "{uri}");
+    }
+}
+
+#[test]
+fn a_long_table_costs_no_more_than_a_short_one() {
+    let event = group();
+    let per_event = |rows: usize| {
+        let table = (0..rows)
+            .map(|n| (format!("ws{n}"), format!("target{n}")))
+            .collect();
+        let plugin = RemapWorkspaces {
+            prefix: "eu_".to_owned(),
+            ..with_table(table)
+        };
+        // The fastest of several rounds: others use the processor as well.
+        let round = || {
+            let start = Instant::now();
+            for _ in 0..20 {
+                remapped(&plugin, event.clone());
+            }
+            start.elapsed()
+        };
+        (0..20).map(|_| round()).min().unwrap_or(Duration::MAX)
+    };
+    let (short, long) = (per_event(10), per_event(50_000));
+    assert!(
+        long < short * 20,
+        "{long:?}, and {short:?} with a short table"
+    );
 }
 
 #[test]
@@ -155,11 +240,54 @@ fn minting_rejects_what_is_known_by_id_only() {
         "the layer `LayerInfoImpl-7` is known by its id only, so whether its workspace is mapped, \
          and its id with it, cannot be said: `mint_ids` needs events with names"
     );
+    let mut style = event("modified", object("layer", "topp", "states"));
+    let unknown = with_id(object("style", "", ""), "StyleInfoImpl-5");
+    style.references = vec![reference("default-style", unknown)];
+    assert!(
+        rejected(settings, style).starts_with("the style `StyleInfoImpl-5` is known by its id")
+    );
     let global = event(
         "modified",
         with_id(object("global", "", ""), "GeoServerInfoImpl-1"),
     );
     assert_eq!(remapped(&plugin(settings), global.clone()), global);
+}
+
+#[test]
+fn minting_reaches_what_has_to_be_in_the_same_workspace() {
+    let id = |object: &Object| object.id.clone();
+    let of = |workspace: &str| {
+        let mut layer = event("added", object("featuretype", workspace, "states"));
+        layer.references = vec![
+            reference(
+                "namespace",
+                with_id(object("namespace", "", ""), "NamespaceInfo-1"),
+            ),
+            reference(
+                "store",
+                with_id(object("datastore", "", ""), "DataStoreInfo-2"),
+            ),
+            reference(
+                "store",
+                with_id(object("datastore", workspace, "pg"), "DataStoreInfo-2"),
+            ),
+        ];
+        layer
+    };
+    let plugin = plugin(r#"{"workspaces": {"topp": "topp_eu"}, "mint_ids": "eu"}"#);
+    let mapped = remapped(&plugin, of("topp"));
+    let [namespace, store, known] = mapped.references.as_slice() else {
+        panic!("{mapped:?}");
+    };
+    assert_ne!(id(&namespace.target).as_deref(), Some("NamespaceInfo-1"));
+    assert_eq!(id(&store.target), id(&known.target));
+    assert_eq!(store.target.workspace, None, "nobody said that");
+    assert_eq!(remapped(&plugin, of("sf")), of("sf"));
+
+    // A change may be a move, and then these are where the object goes.
+    let mut moved = of("topp");
+    moved.action = "modified".to_owned();
+    assert!(matches!(plugin.transform(moved), Err(Failure::Reject(_))));
 }
 
 #[test]
@@ -299,7 +427,7 @@ fn any_table() -> impl Strategy<Value = BTreeMap<String, String>> {
 
 fn with_table(workspaces: BTreeMap<String, String>) -> RemapWorkspaces {
     RemapWorkspaces {
-        workspaces,
+        workspaces: Table::new(workspaces),
         ..plugin(r#"{"namespaces": {"unused": "unused"}}"#)
     }
 }
@@ -311,8 +439,9 @@ fn minting(workspaces: BTreeMap<String, String>) -> RemapWorkspaces {
     }
 }
 
-/// True if `name` is one of the words of `text`.
+/// True if `name` is one of the words of `text`, behind its scheme.
 fn has_word(text: &str, name: &str) -> bool {
+    let text = text.split_once(':').map_or(text, |(_, rest)| rest);
     text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
         .any(|word| word == name)
 }
@@ -344,8 +473,26 @@ proptest! {
     #[test]
     fn the_inverse_gives_the_original_back(event in any_event(), table in any_table()) {
         let inverse = table.iter().map(|(s, t)| (t.clone(), s.clone())).collect();
+        let source = event.subject.workspace.clone().unwrap_or_default();
         let there = remapped(&with_table(table), event.clone());
-        prop_assert_eq!(remapped(&with_table(inverse), there), event);
+        let mut back = remapped(&with_table(inverse), there);
+        for (back, was) in back.properties.iter_mut().zip(&event.properties) {
+            // A URI without the name got one, and does not lose it.
+            if URI_PROPERTIES.contains(&was.name.as_str()) && !has_word(&was.value, &source) {
+                back.value.clone_from(&was.value);
+            }
+        }
+        prop_assert_eq!(back, event);
+    }
+
+    #[test]
+    fn copies_of_one_namespace_have_uris_of_their_own(
+        uri in "(http://|urn:|)[a-z:/#%C3B8.]{0,12}(topp)?[a-z:/#%]{0,4}",
+        source in select(NAMES.to_vec()),
+    ) {
+        let eu = uri::follow(&uri, source, "copy_eu");
+        let us = uri::follow(&uri, source, "copy_us");
+        prop_assert!(uri != eu && uri != us && eu != us, "{} {}", eu, us);
     }
 
     #[test]
