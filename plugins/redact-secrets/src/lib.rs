@@ -2,25 +2,45 @@
 //!
 //! It sees the properties of the subject, and neither free text nor the rest of the body: a
 //! password within a description stays. A property whose name says that it is a secret goes whole;
-//! of one that holds a URL, the user info and the secret parameters of the query go.
+//! of another, those parts of its value go that are secrets by their place or their name.
 
-mod url;
+mod text;
 
 use serde::Deserialize;
 use weir_plugin::{Event, Failure, Interest, Outcome, Pair, Pattern, Transform};
 
 /// A name that contains one of these is the name of a secret. Only its letters and digits are
 /// looked at, in lower case: `Secret Access-Key` is `secretaccesskey`.
-const SECRET: [&str; 8] = [
+const SECRET: [&str; 16] = [
     "passwd",
     "password",
     "passphrase",
     "secret",
     "token",
     "accesskey",
+    "accountkey",
     "apikey",
     "authkey",
+    "privatekey",
+    "sharedkey",
+    "subscriptionkey",
+    "authorization",
+    "credential",
+    "headervalue",
+    "signature",
 ];
+
+/// So are these, where a name is nothing else.
+const SECRET_ALONE: [&str; 4] = ["pwd", "pass", "sig", "cookie"];
+
+/// And this, within a value, where it opens a service of maps: `?key=…`.
+const SECRET_PARAMETER: &str = "key";
+
+/// What properties are called whose names the master chose, before that name.
+const GROUPS: [&str; 2] = ["connectionParameters.", "metadata."];
+
+/// What begins the value of an `Authorization` header, in lower case.
+const SCHEMES: [&str; 4] = ["basic ", "bearer ", "digest ", "negotiate "];
 
 /// What is a secret, and what stands in its place.
 #[derive(Debug, Deserialize)]
@@ -72,12 +92,10 @@ impl TryFrom<Settings> for RedactSecrets {
 
 impl RedactSecrets {
     fn is_secret(&self, name: &str) -> bool {
-        let letters: String = name
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        if SECRET.iter().any(|word| letters.contains(word)) {
+        let letters = letters(name);
+        if SECRET.iter().any(|word| letters.contains(word))
+            || SECRET_ALONE.contains(&letters.as_str())
+        {
             return true;
         }
         let name = name.to_lowercase();
@@ -86,22 +104,43 @@ impl RedactSecrets {
 
     /// What becomes of a property.
     fn judge(&self, property: &Pair) -> Finding {
-        let parameter = property.name.strip_prefix("connectionParameters.");
+        let name = GROUPS
+            .iter()
+            .find_map(|group| property.name.strip_prefix(group))
+            .unwrap_or(&property.name);
         let with = self.replace_with.as_deref();
-        if self.is_secret(parameter.unwrap_or(&property.name)) {
+        // The last part of a nested name says it as well as a whole one.
+        let last = name.rsplit('.').next().unwrap_or(name);
+        if self.is_secret(name) || self.is_secret(last) || is_authorization(&property.value) {
             return match with {
                 None => Finding::Secret,
                 Some(with) if property.value == with => Finding::Clean,
                 Some(with) => Finding::Becomes(with.to_owned()),
             };
         }
-        let redacted = url::redact(&property.value, |name| self.is_secret(name), with);
-        if redacted == property.value {
-            Finding::Clean
-        } else {
-            Finding::Becomes(redacted)
-        }
+        let is_secret = |name: &str| self.is_secret(name) || letters(name) == SECRET_PARAMETER;
+        text::redact(&property.value, is_secret, with).map_or(Finding::Clean, Finding::Becomes)
     }
+}
+
+/// The letters and digits of a name, in lower case.
+fn letters(name: &str) -> String {
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+/// True for the value of a header that says who asks: a scheme, and one word.
+fn is_authorization(value: &str) -> bool {
+    let value = value.trim();
+    SCHEMES.iter().any(|scheme| {
+        value
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            && !value[scheme.len()..].trim().is_empty()
+            && (*scheme == "digest " || !value[scheme.len()..].trim().contains(' '))
+    })
 }
 
 /// What was found in a property.
@@ -189,6 +228,134 @@ mod tests {
             ("username", "gs"),
         ]);
         assert_eq!(redacted("{}", event), expected);
+    }
+
+    /// Every place of a secret that the README names, as the dialects lift it.
+    const CANARIES: [(&str, &str); 40] = [
+        ("password", "CANARY"),
+        ("adminPassword", "CANARY"),
+        ("headerValue", "CANARY"),
+        ("authKey", "CANARY"),
+        ("authkey", "CANARY"),
+        ("url", "https://gs:CANARY@example.org/dem.tif"),
+        (
+            "url",
+            "https://example.org/dem.tif?X-Amz-Credential=CANARY&X-Amz-Signature=CANARY",
+        ),
+        (
+            "url",
+            "https://a.blob.core.windows.net/dem.tif?sv=1&sig=CANARY",
+        ),
+        (
+            "capabilitiesURL",
+            "https://example.org/wms?authkey=CANARY&request=GetCapabilities",
+        ),
+        (
+            "capabilitiesURL",
+            "https://example.org/wmts?access_token=CANARY",
+        ),
+        ("capabilitiesURL", "https://example.org/wmts?key=CANARY"),
+        ("proxyBaseUrl", "https://gs:CANARY@example.org/geoserver"),
+        ("connectionParameters.passwd", "CANARY"),
+        ("connectionParameters.PASSWORD", "CANARY"),
+        ("connectionParameters.pwd", "CANARY"),
+        (
+            "connectionParameters.WFSDataStoreFactory:PASSWORD",
+            "CANARY",
+        ),
+        ("connectionParameters.proxy_passwd", "CANARY"),
+        ("connectionParameters.Private Key", "CANARY"),
+        ("connectionParameters.aws_Secret-Access Key", "CANARY"),
+        ("connectionParameters.accountKey", "CANARY"),
+        ("connectionParameters.Authorization", "Bearer CANARY"),
+        ("connectionParameters.headers", "Bearer CANARY"),
+        ("connectionParameters.headers", "basic CANARY=="),
+        (
+            "connectionParameters.headers",
+            "Digest username=\"gs\", response=\"CANARY\"",
+        ),
+        (
+            "connectionParameters.headers",
+            "Accept: a\nAuthorization: Basic CANARY",
+        ),
+        (
+            "connectionParameters.headers",
+            "{\"X-Api-Key\": \"CANARY\"}",
+        ),
+        (
+            "connectionParameters.url",
+            "jdbc:postgresql://h/gis?user=gs&password=CANARY",
+        ),
+        (
+            "connectionParameters.url",
+            "jdbc:sqlserver://h:1433;user=sa;password=CANARY;a=b",
+        ),
+        (
+            "connectionParameters.url",
+            "jdbc:sqlserver://h:1433;user=sa;Password={CAN;ARY}",
+        ),
+        (
+            "connectionParameters.url",
+            "jdbc:jtds:sqlserver://h/gis;password=CANARY",
+        ),
+        (
+            "connectionParameters.url",
+            "jdbc:oracle:thin:gs/CANARY@//h:1521/gis",
+        ),
+        ("connectionParameters.url", "jdbc:oracle:oci:gs/CANARY@tns"),
+        (
+            "connectionParameters.url",
+            "jdbc:db2://h:50000/gis:user=gs;password=CANARY;",
+        ),
+        (
+            "connectionParameters.url",
+            "jdbc:mysql://address=(host=h)(password=CANARY)/gis",
+        ),
+        (
+            "connectionParameters.data_store",
+            "mongodb://gs:CANARY@h:27017/gis",
+        ),
+        (
+            "connectionParameters.data_store",
+            "mongodb://gs:CAN/ARY@h:27017/gis",
+        ),
+        ("metadata.cogSettings.password", "CANARY"),
+        ("metadata.CogSettings.Key.password", "CANARY"),
+        ("metadata.CogSettings.Key.secretAccessKey", "CANARY"),
+        (
+            "metadata.CogSettings.Key.url",
+            "https://gs:CANARY@example.org",
+        ),
+    ];
+
+    #[test]
+    fn no_canary_is_heard() {
+        for settings in ["{}", r#"{"replace_with": "REDACTED"}"#] {
+            for canary in CANARIES {
+                let after = redacted(settings, store(&[canary]));
+                for property in &after.properties {
+                    for note in ["CANARY", "CAN", "ARY"] {
+                        assert!(!property.value.contains(note), "{canary:?}: {property:?}");
+                    }
+                }
+                assert_eq!(redacted(settings, after.clone()), after, "twice is once");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays() {
+        let event = store(&[
+            ("headerName", "Authorization"),
+            ("username", "gs"),
+            ("metadata.CogSettings.Key.username", "gs"),
+            ("metadata.cogSettings.rangeReaderSettings", "HTTP"),
+            ("metadata.description", "basic map of roads"),
+            ("connectionParameters.key", "id"),
+            ("connectionParameters.url", "jdbc:oracle:thin:@//h:1521/gis"),
+            ("connectionParameters.passages", "12"),
+        ]);
+        assert_eq!(redacted("{}", event.clone()), event);
     }
 
     #[test]
