@@ -76,15 +76,18 @@ impl FilterWorkspaces {
 impl Filter for FilterWorkspaces {
     fn filter(&self, event: &Event) -> Result<Verdict, Failure> {
         // An object that moves out of a workspace concerns whoever has that workspace as much as
-        // one that moves in: the event goes on if either place does.
+        // one that moves in: the event goes on if either place does. So with a default workspace.
         let mut objection = None;
+        // What is said of the catalog is global only where it refers to no workspace.
+        let mut global = event.subject.workspace.is_none();
         for workspace in event.workspaces() {
+            global &= event.subject.kind != "catalog";
             match self.objection(workspace) {
                 None => return Ok(Verdict::Keep),
                 Some(reason) => objection = objection.or(Some(reason)),
             }
         }
-        if event.subject.workspace.is_none() {
+        if global {
             match self.global {
                 Global::Keep => return Ok(Verdict::Keep),
                 Global::Drop => objection = objection.or(Some("no workspace".to_owned())),
@@ -94,7 +97,8 @@ impl Filter for FilterWorkspaces {
     }
 
     fn interest(&self) -> Interest {
-        Interest::empty()
+        // Of an event about the catalog, the references say which workspaces it is about.
+        Interest::REFERENCES
     }
 }
 
@@ -104,14 +108,14 @@ weir_plugin::filter!(FilterWorkspaces);
 mod tests {
     use proptest::prelude::*;
     use weir_plugin::from_settings;
-    use weir_plugin::testing::{event, object};
+    use weir_plugin::testing::{event, object, reference, seen};
 
     use super::*;
 
     fn verdict(settings: &str, workspace: &str) -> Verdict {
         let plugin: FilterWorkspaces = from_settings(settings).unwrap();
-        let subject = object("layer", workspace, "states");
-        plugin.filter(&event("added", subject)).unwrap()
+        let event = event("added", object("layer", workspace, "states"));
+        plugin.filter(&seen(&event, plugin.interest())).unwrap()
     }
 
     fn dropped(reason: &str) -> Verdict {
@@ -149,6 +153,43 @@ mod tests {
         assert_eq!(
             plugin.filter(&moved).unwrap(),
             dropped("workspace not included")
+        );
+    }
+
+    #[test]
+    fn the_catalog_is_judged_by_what_it_refers_to() {
+        let verdict = |settings: &str, role: &str, target| {
+            let plugin: FilterWorkspaces = from_settings(settings).unwrap();
+            let mut event = event("modified", object("catalog", "", "catalog"));
+            event.references = vec![reference(role, target)];
+            plugin.filter(&seen(&event, plugin.interest())).unwrap()
+        };
+        for settings in [
+            r#"{"include": ["topp"], "global": "drop"}"#,
+            r#"{"include": ["topp"]}"#,
+        ] {
+            for (role, kind, name) in [
+                ("default-workspace", "workspace", ""),
+                ("default-namespace", "namespace", ""),
+                ("default-datastore", "datastore", "pg"),
+            ] {
+                let kept = verdict(settings, role, object(kind, "topp", name));
+                assert_eq!(kept, Verdict::Keep, "{role}");
+                let other = verdict(settings, role, object(kind, "sf", name));
+                assert_eq!(other, dropped("workspace not included"), "{role}");
+            }
+        }
+        // A layer refers to a style of another workspace, and is in its own all the same.
+        let plugin: FilterWorkspaces = from_settings(r#"{"include": ["topp"]}"#).unwrap();
+        let mut layer = event("modified", object("layer", "sf", "roads"));
+        layer.references = vec![reference("style", object("style", "topp", "line"))];
+        assert_ne!(plugin.filter(&layer).unwrap(), Verdict::Keep);
+        // A catalog that says no workspace is global: a reload, a default that was cleared.
+        let cleared = object("workspace", "", "");
+        let settings = r#"{"include": ["topp"], "global": "drop"}"#;
+        assert_eq!(
+            verdict(settings, "default-workspace", cleared),
+            dropped("no workspace")
         );
     }
 

@@ -80,7 +80,8 @@ impl Router for RouteByWorkspace {
     }
 
     fn interest(&self) -> Interest {
-        Interest::empty()
+        // Of an event about the catalog, the references say which workspaces it is about.
+        Interest::REFERENCES
     }
 }
 
@@ -90,7 +91,7 @@ weir_plugin::router!(RouteByWorkspace);
 mod tests {
     use proptest::prelude::*;
     use weir_plugin::from_settings;
-    use weir_plugin::testing::{event, object};
+    use weir_plugin::testing::{event, object, reference, seen};
 
     use super::*;
 
@@ -103,7 +104,9 @@ mod tests {
         let settings = format!(r#"{{"routes": [{ROUTES}]{rest}}}"#);
         let plugin: RouteByWorkspace = from_settings(&settings).unwrap();
         let slaves = ["lab", "us", "eu"].map(str::to_owned).to_vec();
-        plugin.route(event, &slaves).unwrap()
+        plugin
+            .route(&seen(event, plugin.interest()), &slaves)
+            .unwrap()
     }
 
     fn about(workspace: &str) -> Event {
@@ -137,6 +140,16 @@ mod tests {
         let mut moved = about("secret");
         moved.previous = Some(object("layer", "eu_roads", "states"));
         assert_eq!(routed("", &moved), ["eu"]);
+    }
+
+    #[test]
+    fn the_catalog_is_routed_by_what_it_refers_to() {
+        let mut event = event("modified", object("catalog", "", "catalog"));
+        event.references = vec![reference(
+            "default-workspace",
+            object("workspace", "eu_roads", ""),
+        )];
+        assert_eq!(routed("", &event), ["eu"]);
     }
 
     #[test]

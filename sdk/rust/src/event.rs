@@ -39,13 +39,24 @@ impl Event {
             .chain(referred)
     }
 
-    /// The workspaces that the subject is in and, after a move, was in: a slave that has the one
-    /// or the other is concerned.
+    /// The workspaces that the event is about: the one that the subject is in, and the one it was in
+    /// before a move. Where the catalog itself changed, those that it refers to: the new default
+    /// workspace, the workspace of a new default store. A slave that has one of them is concerned.
     pub fn workspaces(&self) -> impl Iterator<Item = &str> {
-        let before = self.previous.iter();
+        let referred = self
+            .references
+            .iter()
+            .filter(|_| self.is_about_the_catalog())
+            .map(|reference| &reference.target);
         std::iter::once(&self.subject)
-            .chain(before)
+            .chain(&self.previous)
+            .chain(referred)
             .filter_map(|object| object.workspace.as_deref())
+    }
+
+    /// True for what happened to the catalog as a whole, such as another default workspace.
+    fn is_about_the_catalog(&self) -> bool {
+        self.subject.kind == "catalog"
     }
 }
 
@@ -97,6 +108,16 @@ mod tests {
         let seen: Vec<_> = event.objects().map(|o| o.workspace.as_deref()).collect();
         assert_eq!(seen, [Some("aa"), Some("bb"), Some("cc"), None]);
         assert_eq!(event.workspaces().collect::<Vec<_>>(), ["aa", "bb"]);
+    }
+
+    #[test]
+    fn what_happens_to_the_catalog_is_about_what_it_refers_to() {
+        let mut event = event("modified", object("catalog", "", "catalog"));
+        event.references = vec![reference(
+            "default-datastore",
+            object("datastore", "a", "pg"),
+        )];
+        assert_eq!(event.workspaces().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]
