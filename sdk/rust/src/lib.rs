@@ -34,6 +34,8 @@
 //! `#[serde(try_from = "…")]`: see the plugins in Weir's repository. A test makes a plugin with
 //! [`from_settings`] and calls it: no host is needed.
 
+#[cfg(any(test, all(target_family = "wasm", feature = "allocator")))]
+mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 mod event;
