@@ -188,6 +188,10 @@ fn judge(inspection: &mut Inspection) {
         let problem = match (package, interface) {
             // Interfaces that hold types only are imported by name as well.
             (PACKAGE, "host" | "catalog") if runs(version) => continue,
+            // Said already of what it exports.
+            (PACKAGE, _) if inspection.version.as_deref() == Some(version) && !runs(version) => {
+                continue;
+            }
             (PACKAGE, _) => Problem::Version {
                 name: import.clone(),
             },

@@ -84,6 +84,20 @@ fn what_is_no_plugin_is_not_loaded() {
     );
 }
 
+/// The component is whole and was a plugin once; what it exports has other types today.
+#[test]
+fn a_plugin_of_an_earlier_contract_is_told_its_version_and_what_to_do() {
+    let path = guest("outdated");
+    let problem = host().read("plugin", &path).unwrap_err().to_string();
+    assert_eq!(
+        problem,
+        format!(
+            "`{}` is no plugin for this Weir: `weir:plugin/filtering@0.1.0` is not a version that this Weir runs (0.2.x): build it against that version of weir:plugin, or take the Weir that fits it",
+            path.display()
+        )
+    );
+}
+
 /// Its outline is in order, its code is not.
 #[tokio::test]
 async fn a_damaged_plugin_is_an_error_before_any_event() {
