@@ -19,7 +19,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
-use weir_bus::{AmqpUrl, Bus};
+use weir_bus::{AmqpUrl, Bus, BusSettings, Topology};
 use weir_event::Message;
 
 use crate::events;
@@ -220,8 +220,8 @@ impl<'a> Lab<'a> {
         let url: AmqpUrl = self.url.parse()?;
         let mut publisher = if contender == Contender::TwoHops {
             // Whoever asks the queue of the master for a delivery has it declared and bound.
-            let keys = ["#".to_owned()];
-            let mut consumer = Bus::foreign(&url, "bench", "bench.in", &keys, 1);
+            let (settings, keys) = (BusSettings::default(), ["#".to_owned()]);
+            let mut consumer = Bus::foreign(&url, &settings, "bench", "bench.in", &keys, 1);
             tokio::time::timeout(Duration::from_secs(2), consumer.next())
                 .await
                 .ok();
@@ -229,8 +229,12 @@ impl<'a> Lab<'a> {
             Bus::foreign_publisher(&url, "bench.in", true)
         } else {
             let bus = Bus::open(&weir_bus::Address::Amqp(url.clone())).await?;
-            bus.declare().await?;
-            bus.attach("bench", &["topp.#".parse()?]).await?;
+            let slaves = [("bench".to_owned(), vec!["topp.#".parse()?])];
+            let topology = Topology {
+                slaves: slaves.into(),
+                ..Topology::default()
+            };
+            bus.maintain(&topology).await?;
             bus.publisher()
         };
         let mut open = 0;

@@ -281,6 +281,28 @@ impl Broker {
             .collect()
     }
 
+    /// What a queue is bound to: each exchange with a key, but for the default exchange.
+    pub(crate) fn keys(&self, queue: &str) -> Vec<String> {
+        let columns = ["destination_name", "source_name", "routing_key"];
+        let all = ["list_bindings", "-p", &self.vhost];
+        let all = Self::ctl(&[&all[..], &columns[..]].concat());
+        let mut keys: Vec<String> = all
+            .lines()
+            .filter_map(|line| {
+                let mut columns = line.split('\t');
+                let of_queue = columns.next() == Some(queue);
+                let (exchange, key) = (columns.next()?, columns.next()?);
+                (of_queue && !exchange.is_empty()).then(|| format!("{exchange} {key}"))
+            })
+            .collect();
+        keys.sort();
+        keys
+    }
+
+    pub(crate) fn delete_queue(&self, queue: &str) {
+        Self::ctl(&["delete_queue", "-p", &self.vhost, queue]);
+    }
+
     fn ctl(args: &[&str]) -> String {
         let script = root().join("tests/rabbitmq");
         let output = Command::new(script)

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use weir_bus::{AmqpUrl, Bus, Consumer, Publisher, Received};
+use weir_bus::{AmqpUrl, Bus, BusSettings, Consumer, Publisher, Received};
 use weir_event::{HeaderValue, Message};
 
 use crate::harness::{Broker, Site, eventually, frames};
@@ -149,6 +149,7 @@ sink = {{ type = "file", path = "lab.jsonl" }}
 fn node(url: &AmqpUrl, exchange: &str) -> Consumer {
     Bus::foreign(
         url,
+        &BusSettings::default(),
         &format!("node-{exchange}"),
         exchange,
         &["#".to_owned()],

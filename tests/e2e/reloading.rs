@@ -2,8 +2,10 @@
 //! changes nothing.
 
 use serde_json::Value;
+use weir_bus::Bus;
+use weir_event::Message;
 
-use crate::harness::{Broker, Site, frames};
+use crate::harness::{Broker, Site, eventually, frames};
 
 const MASTER: &str = r#"
 [[plugin]]
@@ -72,7 +74,7 @@ fn slaves_are_attached_changed_and_detached() {
         slave("two", "w4.#", "b_")
     ));
     weir.signal("HUP");
-    crate::harness::eventually("the second change", || {
+    eventually("the second change", || {
         (weir
             .log()
             .matches("the new configuration is in service")
@@ -129,6 +131,60 @@ fn a_slave_that_is_taken_out_while_weir_is_down_is_detached_at_the_next_start() 
     );
     let (_, log) = weir.stop();
     assert!(log.contains("detached"), "{log}");
+}
+
+/// Somebody else's broker would fill with what nobody reads otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_takes_from_an_exchange_only_what_it_reads() {
+    let Some(broker) = Broker::new() else { return };
+    let url = broker.url.parse().unwrap();
+    let mut cloud = Bus::foreign_publisher(&url, "geoserver", false);
+    cloud.publish(Message::default()).await;
+    cloud.confirmed().await.result.unwrap();
+    let bus = format!("[bus]\nurl = \"{}\"\n", broker.url);
+    let slave = slave("one", "#", "a_");
+    let master = |keys: &str| {
+        let source = format!(r#"{{ type = "amqp", exchange = "geoserver", keys = [{keys}] }}"#);
+        let master = MASTER.replace(r#"{ type = "stdin" }"#, &source);
+        format!("{bus}{master}{slave}")
+    };
+    let site = Site::new(&master(r#""a", "b""#));
+    let mut weir = site.start();
+    let keys = |expected: &[&str]| {
+        eventually("the bindings", || {
+            let keys = broker.keys("weir.master.cloud");
+            (keys == expected).then_some(())
+        });
+    };
+    keys(&["geoserver a", "geoserver b"]);
+    // Changed while Weir runs, and while it does not.
+    site.configure(&master(r#""b""#));
+    keys(&["geoserver b"]);
+    weir.stop();
+    site.configure(&master(r#""c""#));
+    weir = site.start();
+    keys(&["geoserver c"]);
+    // Taken out.
+    let stages = MASTER.split("[[master]]").next().unwrap();
+    site.configure(&format!("{bus}{stages}{slave}"));
+    keys(&[]);
+    weir.wait_for_log("its queue is off the exchange");
+}
+
+/// What is deleted on the broker is back, and the log says so.
+#[test]
+fn a_queue_that_is_deleted_is_back_after_a_signal() {
+    let Some(broker) = Broker::new() else { return };
+    let bus = format!("[bus]\nurl = \"{}\"\n", broker.url);
+    let site = Site::new(&format!("{bus}{MASTER}{}", slave("one", "#", "a_")));
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    broker.delete_queue("weir.log");
+    weir.signal("HUP");
+    weir.wait_for_log("the queue weir.log was gone, and is declared anew");
+    assert!(broker.bindings().contains(&"weir.log".to_owned()));
+    weir.feed([workspace("w1").as_str()]);
+    site.wait_for_lines("one.jsonl", 1);
 }
 
 #[test]

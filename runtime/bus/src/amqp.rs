@@ -10,17 +10,17 @@ mod headers;
 mod link;
 mod publisher;
 mod topology;
+mod upkeep;
 
 use std::sync::Arc;
 
-use lapin::Channel;
-use weir_event::Subscription;
-
 use crate::consumer::Source;
 use crate::publisher::Target;
-use crate::{AmqpUrl, BusError, Mismatch, State};
-use link::{Backoff, Link};
-use topology::{Binding, DEAD, EXCHANGE, Exchange, Queue};
+use crate::{AmqpUrl, BusError, BusSettings, Mismatch, State, Subscriptions, Topology};
+use consumer::Upkept;
+use link::Link;
+use topology::{Binding, Exchange, Layout};
+use upkeep::Upkeep;
 
 pub(crate) use consumer::Consumer;
 pub(crate) use publisher::Publisher;
@@ -29,104 +29,76 @@ pub(crate) use publisher::Publisher;
 /// reading from a connection that publishes when it is short of memory, and acks must get through.
 #[derive(Clone, Debug)]
 pub(crate) struct Broker {
+    settings: Arc<BusSettings>,
     publishing: Arc<Link>,
     consuming: Arc<Link>,
+    upkeep: Arc<Upkeep>,
 }
 
 impl Broker {
-    pub(crate) fn new(url: &AmqpUrl) -> Self {
+    pub(crate) fn new(url: &AmqpUrl, settings: &BusSettings) -> Self {
+        let consuming = Arc::new(Link::new(url, "weir consuming"));
         Self {
+            settings: Arc::new(settings.clone()),
             publishing: Arc::new(Link::new(url, "weir publishing")),
-            consuming: Arc::new(Link::new(url, "weir consuming")),
+            upkeep: Arc::new(Upkeep::new(Arc::clone(&consuming))),
+            consuming,
         }
     }
 
-    pub(crate) async fn declare(&self) -> Result<(), BusError> {
-        self.insist(async |channel| {
-            topology::declare_exchange(channel, &Exchange::weir(EXCHANGE)).await?;
-            topology::declare_exchange(channel, &Exchange::weir(DEAD)).await?;
-            for queue in [Queue::log(), Queue::dead()] {
-                topology::declare_queue(channel, &queue).await?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    pub(crate) async fn attach(
-        &self,
-        slave: &str,
-        subscriptions: &[Subscription],
-    ) -> Result<(), BusError> {
-        let mut queue = Queue::slave(slave);
-        queue.bindings = bindings(subscriptions);
-        self.insist(async |channel| topology::declare_queue(channel, &queue).await)
-            .await
-    }
-
-    pub(crate) async fn detach(
-        &self,
-        slave: &str,
-        subscriptions: &[Subscription],
-    ) -> Result<(), BusError> {
-        let queue = Queue::slave(slave);
-        let bindings = bindings(subscriptions);
-        self.insist(async |channel| topology::unbind(channel, &queue, &bindings).await)
-            .await
-    }
-
-    /// Works on a fresh channel, again and again until that does not fail for want of a broker.
-    async fn insist(
-        &self,
-        work: impl AsyncFn(&Channel) -> Result<(), BusError>,
-    ) -> Result<(), BusError> {
-        let mut backoff = Backoff::default();
-        loop {
-            let attempt = async {
-                let channel = self.consuming.wait_for_channel().await?;
-                work(&channel).await
-            };
-            match attempt.await {
-                Err(BusError::Unavailable(error)) => {
-                    tracing::debug!(error, "declaring again");
-                    backoff.pause().await;
-                }
-                settled => return settled,
-            }
+    pub(crate) async fn maintain(&self, topology: &Topology) -> Result<(), BusError> {
+        let layout = Layout::bus(&self.settings, &topology.slaves);
+        let earlier = Layout::bus(&self.settings, &topology.unwanted(&Subscriptions::new()));
+        let slaves = self.settings.slave("");
+        let earlier: Vec<_> = earlier
+            .bindings()
+            .filter(|(queue, _)| queue.starts_with(&slaves))
+            .collect();
+        if earlier.is_empty() && self.upkeep.keeps(&layout) {
+            // It may be that somebody asks because something is wrong.
+            self.upkeep.signs().something_is_gone();
+            return Ok(());
         }
+        self.upkeep.keep(layout, earlier).await
     }
 
     pub(crate) fn consumer(&self, source: Source, prefetch: u16) -> Consumer {
         let queue = match source {
-            Source::Slave(name) => Queue::slave(&name),
-            Source::Dead => Queue::dead(),
+            Source::Slave(name) => self.settings.slave(&name),
+            Source::Dead => self.settings.dead(),
         };
-        Consumer::new(Arc::clone(&self.consuming), queue, None, prefetch)
+        Consumer::new(
+            Arc::clone(&self.consuming),
+            queue,
+            Upkept::ByBus(self.upkeep.signs()),
+            prefetch,
+            self.settings.consumer_timeout,
+        )
     }
 
+    /// What no queue takes comes back, so that a queue or a binding that is gone shows: the log
+    /// takes every event, and the dead letters have a queue that takes them all.
     pub(crate) fn publisher(&self, target: Target) -> Publisher {
-        let exchange = Exchange::weir(match target {
-            Target::Events => EXCHANGE,
-            Target::Dead => DEAD,
+        let exchange = Exchange::weir(&match target {
+            Target::Events => self.settings.events(),
+            Target::Dead => self.settings.dead(),
         });
-        // Nothing is unroutable here: the log takes every event, its queue every dead letter.
-        Publisher::new(Arc::clone(&self.publishing), exchange, false)
+        let signs = Some(self.upkeep.signs());
+        Publisher::new(Arc::clone(&self.publishing), exchange, true, signs)
     }
 
     pub(crate) async fn preflight(&self, slaves: &[&str]) -> Result<Vec<Mismatch>, BusError> {
+        let slaves = slaves.iter().map(|slave| ((*slave).to_owned(), Vec::new()));
+        let Layout { exchanges, queues } = Layout::bus(&self.settings, &slaves.collect());
         let mut mismatches = Vec::new();
-        for exchange in [EXCHANGE, DEAD] {
+        for exchange in &exchanges {
             // A mismatch closes the channel, so each check has its own.
             let channel = self.consuming.first_channel().await?;
-            mismatches.extend(topology::check_exchange(channel, &Exchange::weir(exchange)).await?);
+            mismatches.extend(topology::check_exchange(channel, exchange).await?);
         }
-        let queues = [Queue::log(), Queue::dead()];
-        for queue in queues
-            .into_iter()
-            .chain(slaves.iter().map(|slave| Queue::slave(slave)))
-        {
+        for queue in &queues {
             let channel = self.consuming.first_channel().await?;
-            mismatches.extend(topology::check_queue(channel, &queue).await?);
+            mismatches.extend(topology::check_queue(channel, queue).await?);
         }
         Ok(mismatches)
     }
@@ -140,37 +112,48 @@ impl Broker {
     }
 }
 
-fn bindings(subscriptions: &[Subscription]) -> Vec<Binding> {
-    subscriptions
-        .iter()
-        .map(|subscription| Binding::new(EXCHANGE, subscription.as_str()))
-        .collect()
-}
-
 pub(crate) fn foreign_consumer(
     address: &AmqpUrl,
+    settings: &BusSettings,
     master: &str,
     exchange: &str,
     keys: &[String],
     prefetch: u16,
 ) -> Consumer {
     let link = Arc::new(Link::new(address, "weir master"));
-    let mut queue = Queue::master(master);
-    queue.bindings = keys.iter().map(|key| Binding::new(exchange, key)).collect();
-    Consumer::new(link, queue, Some(exchange.to_owned()), prefetch)
+    let upkeep = Upkept::Here {
+        upkeep: Arc::new(Upkeep::new(Arc::clone(&link))),
+        layout: Layout::master(settings, master, exchange, keys),
+    };
+    let queue = settings.master(master);
+    Consumer::new(link, queue, upkeep, prefetch, settings.consumer_timeout)
 }
 
 pub(crate) fn foreign_publisher(address: &AmqpUrl, exchange: &str, mandatory: bool) -> Publisher {
     let link = Arc::new(Link::new(address, "weir slave"));
-    Publisher::new(link, Exchange::foreign(exchange), mandatory)
+    Publisher::new(link, Exchange::foreign(exchange), mandatory, None)
+}
+
+pub(crate) async fn unbind(
+    address: &AmqpUrl,
+    settings: &BusSettings,
+    master: &str,
+    bindings: &[(String, String)],
+) -> Result<(), BusError> {
+    let link = Link::new(address, "weir master");
+    for (exchange, key) in bindings {
+        // An end that does not exist costs the channel.
+        let channel = link.first_channel().await?;
+        let binding = Binding::new(exchange, key);
+        topology::unbind(&channel, &settings.master(master), &binding).await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn has_exchange(address: &AmqpUrl, exchange: &str) -> Result<bool, BusError> {
     let link = Link::new(address, "weir check");
     let channel = link.first_channel().await?;
-    match topology::find_exchange(&channel, exchange).await {
-        Ok(()) => Ok(true),
-        Err(BusError::Missing(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(!topology::is_missing(
+        topology::find_exchange(&channel, exchange).await,
+    )?)
 }

@@ -29,6 +29,10 @@ pub enum Received {
         tag: u64,
         /// The message may have been delivered before.
         redelivered: bool,
+        /// How often, at least, it was handed out before and not accepted. Each time counts, also
+        /// those of a connection that was cut and of a stop: a high count by itself says nothing
+        /// against the message.
+        delivery_count: u32,
         message: Message,
     },
     /// The connection was lost: every delivery that is not accepted is void, and comes again.

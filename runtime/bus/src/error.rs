@@ -20,7 +20,7 @@ pub enum BusError {
     Name(String),
     /// The broker refuses; the user of the bus URL lacks a permission.
     #[error(
-        "the broker refuses: {0}; give the user of the bus URL the permissions to configure, write and read `weir.*`"
+        "the broker refuses: {0}; give the user of the URL the permissions to configure, write and read what begins with the prefix of the bus, `weir` where none is set"
     )]
     Refused(String),
     /// Another process has the embedded bus.
@@ -44,7 +44,7 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the {} exists and is declared otherwise ({}); delete it once it is empty, and Weir declares it anew",
+            "the {} exists and is declared otherwise ({}); delete it once it is empty, and Weir declares it anew: what is in it can be moved away with RabbitMQ's shovel",
             self.what, self.difference
         )
     }

@@ -16,21 +16,20 @@ mod consumer;
 mod embedded;
 mod error;
 mod publisher;
+mod settings;
 
-use weir_event::Subscription;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
 
 pub use address::{Address, AddressError, AmqpUrl};
 pub use consumer::{Consumer, Received};
 pub use error::{BusError, Mismatch, PublishError};
 pub use publisher::{Confirmation, Publisher};
+pub use settings::{BusSettings, Subscriptions, Topology};
 
 use consumer::Source;
 use publisher::Target;
-
-/// How often a message may be handed out without being accepted before it goes to the dead letters.
-/// Weir itself retries without giving a delivery back, so only a crash (or a kill) counts: fifty of
-/// them in a row at the same message say that the message is the cause.
-const DELIVERY_LIMIT: u32 = 50;
 
 /// How many messages of a [`Publisher`] may be unconfirmed: enough that the wait for the disk is
 /// shared by many, few enough to be held in memory.
@@ -46,7 +45,11 @@ pub struct Bus(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Amqp(amqp::Broker),
-    Embedded(embedded::Store),
+    Embedded {
+        store: embedded::Store,
+        /// What its slaves subscribe to, as far as it was said to this one.
+        kept: Arc<Mutex<Subscriptions>>,
+    },
 }
 
 /// How the bus is doing.
@@ -65,56 +68,57 @@ pub enum State {
 }
 
 impl Bus {
+    /// The bus at `address`, with settings that suit most.
+    pub async fn open(address: &Address) -> Result<Self, BusError> {
+        Self::open_with(address, &BusSettings::default()).await
+    }
+
     /// The bus at `address`.
     ///
     /// RabbitMQ is connected to in the background, so this does not fail because it is away. The
     /// embedded bus creates its directory where it is missing; it fails if another process has it.
-    pub async fn open(address: &Address) -> Result<Self, BusError> {
+    pub async fn open_with(address: &Address, settings: &BusSettings) -> Result<Self, BusError> {
         Ok(Self(match address {
-            Address::Amqp(url) => Kind::Amqp(amqp::Broker::new(url)),
+            Address::Amqp(url) => Kind::Amqp(amqp::Broker::new(url, settings)),
             Address::Embedded(directory) => {
-                let directory = directory.clone();
-                let store = tokio::task::spawn_blocking(move || embedded::Store::open(&directory));
-                Kind::Embedded(
-                    store
+                let (directory, log_bytes) = (directory.clone(), settings.log_bytes);
+                let store = tokio::task::spawn_blocking(move || {
+                    embedded::Store::open(&directory, log_bytes)
+                });
+                Kind::Embedded {
+                    store: store
                         .await
                         .map_err(|error| BusError::Store(error.to_string()))??,
-                )
+                    kept: Arc::default(),
+                }
             }
         }))
     }
 
-    /// Declares what all slaves share: the exchange, the log, the dead letters. Waits until the
-    /// broker is there.
-    pub async fn declare(&self) -> Result<(), BusError> {
+    /// Has the bus be as the topology says, instead of what it said before, and remain so: what all
+    /// slaves share, their queues, and what these take. Bindings that are not wanted any more are
+    /// taken away; what is queued stays.
+    ///
+    /// Returns when everything is so; waits for the broker. An error is something that a person has
+    /// to mend; what was before then goes on, also where the caller stops waiting. From then on the
+    /// bus sees to it by itself, at each connect and when something turns out to be gone. A binding
+    /// that somebody deletes does not show, and is back within 30 s.
+    ///
+    /// To ask for what is so already is to have it looked at again, and returns at once.
+    pub async fn maintain(&self, topology: &Topology) -> Result<(), BusError> {
         match &self.0 {
-            Kind::Amqp(broker) => broker.declare().await,
-            Kind::Embedded(_) => Ok(()),
-        }
-    }
-
-    /// Declares the queue of a slave, and has it take what any of the subscriptions matches, from
-    /// now on. Needs what [`declare`](Self::declare) declares; waits until the broker is there.
-    pub async fn attach(
-        &self,
-        slave: &str,
-        subscriptions: &[Subscription],
-    ) -> Result<(), BusError> {
-        match &self.0 {
-            Kind::Amqp(broker) => broker.attach(slave, subscriptions).await,
-            Kind::Embedded(store) => store.attach(slave, subscriptions).await,
-        }
-    }
-
-    /// Ends the given subscriptions of a slave; what is queued stays.
-    pub async fn detach(
-        &self,
-        slave: &str,
-        subscriptions: &[Subscription],
-    ) -> Result<(), BusError> {
-        match &self.0 {
-            Kind::Amqp(broker) => broker.detach(slave, subscriptions).await,
-            Kind::Embedded(store) => store.detach(slave, subscriptions).await,
+            Kind::Amqp(broker) => broker.maintain(topology).await,
+            Kind::Embedded { store, kept } => {
+                let mut kept = kept.lock().await;
+                for (slave, subscriptions) in &topology.slaves {
+                    store.attach(slave, subscriptions).await?;
+                }
+                for (slave, gone) in topology.unwanted(&kept) {
+                    store.detach(&slave, &gone).await?;
+                }
+                kept.clone_from(&topology.slaves);
+                Ok(())
+            }
         }
     }
 
@@ -133,7 +137,7 @@ impl Bus {
     fn consumer(&self, source: Source, prefetch: u16) -> Consumer {
         match &self.0 {
             Kind::Amqp(broker) => Consumer::amqp(broker.consumer(source, prefetch)),
-            Kind::Embedded(store) => Consumer::embedded(store.consumer(&source, prefetch)),
+            Kind::Embedded { store, .. } => Consumer::embedded(store.consumer(&source, prefetch)),
         }
     }
 
@@ -142,33 +146,47 @@ impl Bus {
         self.publisher_to(Target::Events)
     }
 
-    /// A publisher of dead letters.
+    /// A publisher of dead letters. They keep all properties; what would make one expire, or a broker
+    /// refuse it, becomes a header: `weir-expiration`, `weir-user-id`, `weir-reply-to`. A dead letter
+    /// that cannot be routed is [`PublishError::Unroutable`], and its queue is declared anew.
     pub fn dead(&self) -> Publisher {
-        self.publisher_to(Target::Dead)
+        self.publisher_to(Target::Dead).of_dead_letters()
     }
 
     fn publisher_to(&self, target: Target) -> Publisher {
         match &self.0 {
             Kind::Amqp(broker) => Publisher::amqp(broker.publisher(target)),
-            Kind::Embedded(store) => Publisher::embedded(store.publisher(target)),
+            Kind::Embedded { store, .. } => Publisher::embedded(store.publisher(target)),
         }
     }
 
     /// The messages of somebody else's exchange, through a durable queue of our own
-    /// (`weir.master.<master>`) that is bound with each of `keys`. The exchange must exist:
-    /// [`Consumer::next`] says so, each time that it is called, until it does.
+    /// (`weir.master.<master>`) that is bound with each of `keys`, and kept so. The exchange must
+    /// exist: [`Consumer::next`] says so, each time that it is called, until it does.
     ///
     /// Opens a connection of its own, and so needs to be called in a tokio runtime.
     pub fn foreign(
         address: &AmqpUrl,
+        settings: &BusSettings,
         master: &str,
         exchange: &str,
         keys: &[String],
         prefetch: u16,
     ) -> Consumer {
         Consumer::amqp(amqp::foreign_consumer(
-            address, master, exchange, keys, prefetch,
+            address, settings, master, exchange, keys, prefetch,
         ))
+    }
+
+    /// Takes bindings of a master's queue away, each an exchange and a key, and leaves the queue with
+    /// what is in it. Does not wait for a broker that is away.
+    pub async fn unbind(
+        address: &AmqpUrl,
+        settings: &BusSettings,
+        master: &str,
+        bindings: &[(String, String)],
+    ) -> Result<(), BusError> {
+        amqp::unbind(address, settings, master, bindings).await
     }
 
     /// A publisher to a slave's own exchange, which is declared (durable, topic) where it is
@@ -182,11 +200,12 @@ impl Bus {
 
     /// What exists on the bus and is not as Weir would have declared it, for the given slaves and
     /// for what all share. Changes nothing; what is missing is no mismatch, as it will be declared.
+    /// AMQP shows neither bindings nor policies nor the `consumer_timeout`.
     /// Unlike the rest of the bus, this does not wait for a broker that is away.
     pub async fn preflight(&self, slaves: &[&str]) -> Result<Vec<Mismatch>, BusError> {
         match &self.0 {
             Kind::Amqp(broker) => broker.preflight(slaves).await,
-            Kind::Embedded(_) => Ok(Vec::new()),
+            Kind::Embedded { .. } => Ok(Vec::new()),
         }
     }
 
@@ -199,7 +218,7 @@ impl Bus {
     pub fn state(&self) -> State {
         match &self.0 {
             Kind::Amqp(broker) => broker.state(),
-            Kind::Embedded(store) => store.state(),
+            Kind::Embedded { store, .. } => store.state(),
         }
     }
 }

@@ -22,5 +22,5 @@ pub mod index;
 pub use dialect::{CloudVersion, DecodeError, Decoded, Dialect, Document, EncodeError};
 pub use event::{Action, Body, Event, Kind, MAX_ID, Object, Pair, Reference};
 pub use index::Index;
-pub use message::{HeaderValue, Message};
+pub use message::{HeaderValue, Message, Properties};
 pub use routing::{RoutingKey, Subscription, SubscriptionError};

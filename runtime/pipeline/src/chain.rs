@@ -126,10 +126,10 @@ impl Chain {
             return Ok(());
         };
         let chosen = message.header(SLAVES_HEADER);
-        let reason = if !subscribe
-            .iter()
-            .any(|pattern| pattern.matches(&message.routing_key))
-        {
+        let subscribed = message
+            .routing_keys()
+            .any(|key| subscribe.iter().any(|pattern| pattern.matches(key)));
+        let reason = if !subscribed {
             "the slave does not subscribe to it any more"
         } else if chosen.is_some_and(|chosen| !chosen.split(',').any(|slave| slave == name)) {
             "a router chose other slaves"

@@ -182,6 +182,7 @@ impl Rig {
         let delivery = Delivery {
             tag,
             redelivered: false,
+            delivery_count: 0,
             message,
         };
         self.world

@@ -1,40 +1,78 @@
-//! Remembers what slaves are subscribed to on the bus: a slave that was taken out of the configuration
-//! while Weir was not running would have its queue fill for ever otherwise.
+//! Remembers what is bound on brokers: a slave or a master that was taken out of the configuration
+//! while Weir was not running would have its queue fill for ever otherwise, as AMQP does not list
+//! bindings.
 //!
 //! Each configuration has a memory of its own for each bus: two may share a state directory, and
 //! neither is to detach the slaves of the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::Context as _;
 use tracing::warn;
-use weir_bus::Address;
+use weir_bus::{Address, Subscriptions};
 use weir_event::Subscription;
 use weir_pipeline::disk::replace_file;
-use weir_pipeline::plan::Plan;
+use weir_pipeline::plan::{Plan, SourcePlan};
 use weir_wasm::Digest;
 
-/// What each slave is subscribed to, by its name.
-pub(crate) type Subscriptions = BTreeMap<String, Vec<Subscription>>;
+use crate::ends::amqp_url;
 
-/// What a plan has its slaves subscribed to.
-pub(crate) fn wanted(plan: &Plan) -> Subscriptions {
-    let slaves = plan.slaves.iter();
-    slaves
-        .map(|slave| (slave.name.clone(), slave.subscribe.clone()))
-        .collect()
+/// What is bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// What each slave is subscribed to on the bus.
+    pub(crate) slaves: Subscriptions,
+    /// What the queue of each master is bound to.
+    pub(crate) masters: BTreeMap<String, BTreeSet<Tap>>,
 }
 
-/// Subscriptions on disk. Nothing is lost with the file but the memory of slaves that are gone.
+/// A binding of a master's queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tap {
+    /// The URL of the broker without its password, which has no place in such a file.
+    pub(crate) broker: String,
+    pub(crate) exchange: String,
+    pub(crate) key: String,
+}
+
+/// What a plan wants bound.
+pub(crate) fn wanted(plan: &Plan) -> Bound {
+    let slaves = plan.slaves.iter();
+    let masters = plan.masters.iter().filter_map(|master| {
+        let SourcePlan::Amqp {
+            url,
+            exchange,
+            keys,
+        } = &master.source
+        else {
+            return None;
+        };
+        let broker = amqp_url(url).ok()?.to_string();
+        let taps = keys.iter().map(|key| Tap {
+            broker: broker.clone(),
+            exchange: exchange.clone(),
+            key: key.clone(),
+        });
+        Some((master.name.clone(), taps.collect()))
+    });
+    Bound {
+        slaves: slaves
+            .map(|slave| (slave.name.clone(), slave.subscribe.clone()))
+            .collect(),
+        masters: masters.collect(),
+    }
+}
+
+/// What is bound, on disk. Nothing is lost with the file but the memory of what is gone.
 pub(crate) struct Attached {
     path: PathBuf,
-    now: Subscriptions,
+    now: Bound,
 }
 
 impl Attached {
-    /// What the slaves of this configuration are subscribed to on this bus.
+    /// What this configuration has bound with this bus.
     pub(crate) fn open(state: &Path, config: &Path, bus: &Address) -> anyhow::Result<Self> {
         let directory = state.join("attached");
         fs::create_dir_all(&directory)
@@ -45,10 +83,10 @@ impl Attached {
         let now = match fs::read(&path) {
             Ok(text) => read(&text).unwrap_or_else(|| {
                 let path = path.display();
-                warn!("{path} cannot be read; slaves that are gone may still have bound queues");
-                BTreeMap::new()
+                warn!("{path} cannot be read; what is gone may still have bound queues");
+                Bound::default()
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Bound::default(),
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
@@ -56,62 +94,105 @@ impl Attached {
         Ok(Self { path, now })
     }
 
-    pub(crate) fn get(&self) -> &Subscriptions {
+    pub(crate) fn get(&self) -> &Bound {
         &self.now
     }
 
     /// To be called before anything is bound: what is bound is always among what is remembered.
-    pub(crate) fn add(&mut self, more: Subscriptions) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, more: Bound) -> anyhow::Result<()> {
         let mut all = self.now.clone();
-        for (slave, patterns) in more {
-            let known = all.entry(slave).or_default();
+        for (slave, patterns) in more.slaves {
+            let known = all.slaves.entry(slave).or_default();
             let new = patterns.iter().filter(|pattern| !known.contains(pattern));
             let new: Vec<Subscription> = new.cloned().collect();
             known.extend(new);
+        }
+        for (master, taps) in more.masters {
+            all.masters.entry(master).or_default().extend(taps);
         }
         self.set(all)
     }
 
     /// To be called when nothing else is bound any more.
-    pub(crate) fn set(&mut self, now: Subscriptions) -> anyhow::Result<()> {
+    pub(crate) fn set(&mut self, now: Bound) -> anyhow::Result<()> {
         if now == self.now {
             return Ok(());
         }
-        let text: BTreeMap<&String, Vec<&str>> = now
-            .iter()
-            .map(|(slave, patterns)| (slave, patterns.iter().map(Subscription::as_str).collect()))
-            .collect();
-        replace_file(&self.path, &serde_json::to_vec(&text)?)
+        replace_file(&self.path, &serde_json::to_vec(&written(&now))?)
             .with_context(|| format!("cannot write {}", self.path.display()))?;
         self.now = now;
         Ok(())
     }
 }
 
-fn read(text: &[u8]) -> Option<Subscriptions> {
-    let slaves: BTreeMap<String, Vec<String>> = serde_json::from_slice(text).ok()?;
+/// Slaves with their patterns, masters with broker, exchange and key.
+type Written = (
+    BTreeMap<String, Vec<String>>,
+    BTreeMap<String, Vec<(String, String, String)>>,
+);
+
+fn written(bound: &Bound) -> Written {
+    let slaves = bound.slaves.iter().map(|(slave, patterns)| {
+        let patterns = patterns.iter().map(ToString::to_string);
+        (slave.clone(), patterns.collect())
+    });
+    let masters = bound.masters.iter().map(|(master, taps)| {
+        let taps = taps.iter().cloned();
+        let taps = taps.map(|tap| (tap.broker, tap.exchange, tap.key));
+        (master.clone(), taps.collect())
+    });
+    (slaves.collect(), masters.collect())
+}
+
+fn read(text: &[u8]) -> Option<Bound> {
+    let (slaves, masters): Written = serde_json::from_slice(text)
+        // As it was before masters were remembered.
+        .or_else(|_| serde_json::from_slice(text).map(|slaves| (slaves, BTreeMap::new())))
+        .ok()?;
     let parse = |patterns: Vec<String>| -> Option<Vec<Subscription>> {
         patterns
             .iter()
             .map(|pattern| pattern.parse().ok())
             .collect()
     };
-    slaves
+    let slaves = slaves
         .into_iter()
-        .map(|(slave, patterns)| Some((slave, parse(patterns)?)))
-        .collect()
+        .map(|(slave, patterns)| Some((slave, parse(patterns)?)));
+    let masters = masters.into_iter().map(|(master, taps)| {
+        let taps = taps.into_iter().map(|(broker, exchange, key)| Tap {
+            broker,
+            exchange,
+            key,
+        });
+        (master, taps.collect())
+    });
+    Some(Bound {
+        slaves: slaves.collect::<Option<_>>()?,
+        masters: masters.collect(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn subscriptions(slaves: &[(&str, &[&str])]) -> Subscriptions {
+    fn subscriptions(slaves: &[(&str, &[&str])]) -> Bound {
         let parse = |patterns: &[&str]| patterns.iter().map(|text| text.parse().unwrap()).collect();
-        slaves
+        let slaves = slaves
             .iter()
-            .map(|(slave, patterns)| ((*slave).to_owned(), parse(patterns)))
-            .collect()
+            .map(|(slave, patterns)| ((*slave).to_owned(), parse(patterns)));
+        Bound {
+            slaves: slaves.collect(),
+            ..Bound::default()
+        }
+    }
+
+    fn tap(key: &str) -> Tap {
+        Tap {
+            broker: "amqp://guest:…@broker:5672/%2f".to_owned(),
+            exchange: "geoserver".to_owned(),
+            key: key.to_owned(),
+        }
     }
 
     fn open(state: &tempfile::TempDir, config: &str) -> Attached {
@@ -123,12 +204,14 @@ mod tests {
     fn what_is_bound_is_remembered_until_it_is_not() {
         let state = tempfile::tempdir().unwrap();
         let mut attached = open(&state, "one.toml");
-        assert!(attached.get().is_empty());
+        assert_eq!(attached.get(), &Bound::default());
         attached.add(subscriptions(&[("eu", &["a.#"])])).unwrap();
-        let more = subscriptions(&[("eu", &["a.#", "b.#"]), ("us", &["#"])]);
+        let mut more = subscriptions(&[("eu", &["a.#", "b.#"]), ("us", &["#"])]);
+        let taps = BTreeSet::from([tap("#"), tap("a")]);
+        more.masters.insert("cloud".to_owned(), taps);
         attached.add(more.clone()).unwrap();
         assert_eq!(open(&state, "one.toml").get(), &more);
-        assert!(open(&state, "other.toml").get().is_empty());
+        assert_eq!(open(&state, "other.toml").get(), &Bound::default());
         let less = subscriptions(&[("us", &["#"])]);
         attached.set(less.clone()).unwrap();
         assert_eq!(open(&state, "one.toml").get(), &less);
@@ -140,6 +223,12 @@ mod tests {
         let mut attached = open(&state, "one.toml");
         attached.add(subscriptions(&[("eu", &["#"])])).unwrap();
         fs::write(&attached.path, b"{\"eu\": [").unwrap();
-        assert!(open(&state, "one.toml").get().is_empty());
+        assert_eq!(open(&state, "one.toml").get(), &Bound::default());
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read() {
+        let known = subscriptions(&[("eu", &["a.#", "b.#"])]);
+        assert_eq!(read(br##"{"eu": ["a.#", "b.#"]}"##), Some(known));
     }
 }

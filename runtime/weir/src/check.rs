@@ -14,6 +14,9 @@ use crate::config::{Config, Unfit};
 use crate::ends::{amqp_url, bus_address, foreign, wrong_files};
 use crate::supervisor::{chains, host};
 
+/// What a check cannot know.
+const UNSEEN: &str = "  not seen over AMQP: bindings (`weir run` makes them, and again every 30 s); policies on `weir.*` that let messages expire or limit a queue (`rabbitmqctl list_policies`); a `consumer_timeout` of less than 30 minutes";
+
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<()> {
     if args.schema {
         std::io::stdout().write_all(SCHEMA.as_bytes())?;
@@ -79,6 +82,9 @@ async fn look(args: &CheckArgs, workshop: Workshop) -> anyhow::Result<String> {
     };
     let mut lines = summary(&plan, &plugins, bus);
     lines.extend(waits);
+    if matches!(plan.bus, BusPlan::RabbitMq(_)) && !args.offline {
+        lines.push(UNSEEN.to_owned());
+    }
     Ok(lines.join("\n"))
 }
 

@@ -4,7 +4,7 @@ mod broker;
 mod lines;
 
 use anyhow::Context as _;
-use weir_bus::{Address, AmqpUrl, Bus};
+use weir_bus::{Address, AmqpUrl, Bus, BusSettings};
 use weir_pipeline::ends::{Sink, Source};
 use weir_pipeline::file::{Place, Problem};
 use weir_pipeline::line::Policy;
@@ -46,8 +46,9 @@ impl Ends {
                 keys,
             } => {
                 let prefetch = prefetch(&master.policy);
+                let (url, settings) = (amqp_url(url)?, BusSettings::default());
                 let consumer =
-                    Bus::foreign(&amqp_url(url)?, &master.name, exchange, keys, prefetch);
+                    Bus::foreign(&url, &settings, &master.name, exchange, keys, prefetch);
                 Box::new(BusSource::new(consumer))
             }
             SourcePlan::File(path) => {

@@ -15,16 +15,16 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use weir_bus::Bus;
+use weir_bus::{AmqpUrl, Bus, BusSettings, Topology};
 use weir_pipeline::assembly::Plugins;
 use weir_pipeline::chain::Chain;
 use weir_pipeline::file::Problems;
 use weir_pipeline::observe::Observer;
-use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SlavePlan, SourcePlan};
+use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
 use weir_pipeline::run::{Pipeline, RunError, Stopped};
 use weir_wasm::{Host, HostSettings, Workshop};
 
-use crate::attached::{Attached, wanted};
+use crate::attached::{Attached, Tap, wanted};
 use crate::config::Config;
 use crate::ends::{self, BusSink, Ends};
 use crate::signals::{Signal, Signals};
@@ -111,12 +111,10 @@ impl Supervisor {
         if let BusPlan::RabbitMq(_) = supervisor.plan.bus {
             info!("waiting for the broker");
         }
-        supervisor.bus.declare().await?;
         supervisor.attached.add(wanted(&supervisor.plan))?;
-        for slave in &supervisor.plan.slaves {
-            supervisor.bus.attach(&slave.name, &slave.subscribe).await?;
-        }
-        supervisor.unbind().await;
+        let topology = supervisor.topology(&supervisor.plan);
+        supervisor.bus.maintain(&topology).await?;
+        supervisor.unbind(None).await;
         for (id, chain) in chains {
             let ends = Ends::open(&supervisor.bus, &supervisor.plan, &id).await?;
             supervisor.start_pipeline(id, chain, ends)?;
@@ -208,6 +206,9 @@ impl Supervisor {
     /// is told once, and what was in service before stays. With `force`, everything is looked at
     /// again, even what failed before and did not change since.
     async fn refresh(&mut self, force: bool) {
+        if force {
+            self.look_at_bus().await;
+        }
         let plugins = self
             .plan
             .plugins
@@ -259,6 +260,16 @@ impl Supervisor {
             }
         }
         self.told = None;
+    }
+
+    /// Has the bus see whether all is there that should be.
+    async fn look_at_bus(&self) {
+        let topology = self.topology(&self.plan);
+        match timeout(UNBIND, self.bus.maintain(&topology)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(error = error.to_string(), "the bus is not as it has to be"),
+            Err(_) => warn!("the broker is away; the bus is looked at when it is back"),
+        }
     }
 
     /// Puts new plugins in service, each by itself, so that a broken one holds up no other.
@@ -388,7 +399,7 @@ impl Supervisor {
                 info!(pipeline = %id, "changed");
             }
         }
-        self.unbind().await;
+        self.unbind(Some(&old)).await;
         self.watcher.follow(files(&self.config, &self.plan));
         Ok(())
     }
@@ -417,23 +428,20 @@ impl Supervisor {
         runs && same && plan.limits == self.plan.limits && same_plugins()
     }
 
-    /// Has the bus queue what slaves subscribe to anew. After an error no new slave is attached.
+    /// What the bus has to be like for a plan.
+    fn topology(&self, plan: &Plan) -> Topology {
+        Topology {
+            slaves: wanted(plan).slaves,
+            earlier: self.attached.get().slaves.clone(),
+        }
+    }
+
+    /// Has the bus queue what the slaves of the plan subscribe to, and nothing else. After an error
+    /// it goes on as before.
     async fn attach(&mut self, plan: &Plan) -> anyhow::Result<()> {
         self.attached.add(wanted(plan))?;
-        let known = |slave: &SlavePlan| self.plan.slave(&slave.name);
-        let changed: Vec<&SlavePlan> = plan
-            .slaves
-            .iter()
-            .filter(|slave| known(slave).is_none_or(|known| known.subscribe != slave.subscribe))
-            .collect();
-        for slave in &changed {
-            if let Err(error) = self.bus.attach(&slave.name, &slave.subscribe).await {
-                // What is bound by now is more than is wanted.
-                self.unbind().await;
-                return Err(error.into());
-            }
-        }
-        for slave in changed {
+        self.bus.maintain(&self.topology(plan)).await?;
+        for slave in &plan.slaves {
             if self.plan.slave(&slave.name).is_none() {
                 info!(slave = slave.name, "attached");
             }
@@ -441,31 +449,53 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Has the bus queue nothing more of what slaves do not subscribe to any longer. What fails is
-    /// tried again with the next change, or at the next start.
-    async fn unbind(&mut self) {
-        let wanted = wanted(&self.plan);
-        let mut bound = wanted.clone();
-        for (slave, patterns) in self.attached.get() {
-            let kept = wanted.get(slave);
-            let mut gone = patterns.clone();
-            gone.retain(|pattern| !kept.is_some_and(|kept| kept.contains(pattern)));
-            if gone.is_empty() {
-                continue;
+    /// Takes the queues of masters off the exchanges that they do not read any more, and notes what
+    /// is bound now. What fails is tried again with the next change, or at the next start.
+    async fn unbind(&mut self, old: Option<&Plan>) {
+        let mut bound = wanted(&self.plan);
+        for slave in self.attached.get().slaves.keys() {
+            if !bound.slaves.contains_key(slave) {
+                info!(slave, "detached: its queue keeps what is in it");
             }
-            let error = match timeout(UNBIND, self.bus.detach(slave, &gone)).await {
-                Ok(Ok(())) => {
-                    if kept.is_none() {
-                        info!(slave, "detached: its queue keeps what is in it");
+        }
+        let plans = old.into_iter().chain([&self.plan]);
+        let urls: BTreeMap<String, AmqpUrl> = plans
+            .flat_map(ends::foreign)
+            .filter_map(|end| ends::amqp_url(end.url).ok())
+            .map(|url| (url.to_string(), url))
+            .collect();
+        for (master, taps) in &self.attached.get().masters {
+            let mut gone: BTreeMap<&str, Vec<&Tap>> = BTreeMap::new();
+            let kept = bound.masters.get(master).cloned().unwrap_or_default();
+            for tap in taps.difference(&kept) {
+                gone.entry(&tap.broker).or_default().push(tap);
+            }
+            for (broker, taps) in gone {
+                let error = match urls.get(broker) {
+                    Some(url) => release(url, master, &taps).await.err(),
+                    None => Some("the configuration does not name this broker any more".to_owned()),
+                };
+                match error {
+                    None => info!(
+                        master,
+                        broker, "its queue is off the exchange, and keeps what is in it"
+                    ),
+                    Some(error) => {
+                        for Tap { exchange, key, .. } in taps.iter().copied() {
+                            warn!(
+                                master,
+                                broker,
+                                exchange,
+                                key,
+                                error,
+                                "its queue still takes what is published there; unbind it, or delete it"
+                            );
+                        }
+                        let left = bound.masters.entry(master.clone()).or_default();
+                        left.extend(taps.into_iter().cloned());
                     }
-                    continue;
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the broker is away".to_owned(),
-            };
-            // Its chain leaves out what it does not subscribe to, so this costs room only.
-            warn!(slave, error, "its queue still takes what it took");
-            bound.entry(slave.clone()).or_default().extend(gone);
+            }
         }
         if let Err(error) = self.attached.set(bound) {
             warn!("{error:#}");
@@ -510,6 +540,19 @@ impl Supervisor {
                 self.failed.get_or_insert(error);
             }
         }
+    }
+}
+
+/// Unbinds the queue of a master.
+async fn release(url: &AmqpUrl, master: &str, taps: &[&Tap]) -> Result<(), String> {
+    let bindings: Vec<_> = taps
+        .iter()
+        .map(|tap| (tap.exchange.clone(), tap.key.clone()))
+        .collect();
+    let settings = BusSettings::default();
+    match timeout(UNBIND, Bus::unbind(url, &settings, master, &bindings)).await {
+        Ok(unbound) => unbound.map_err(|error| error.to_string()),
+        Err(_) => Err("the broker is away".to_owned()),
     }
 }
 

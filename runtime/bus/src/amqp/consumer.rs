@@ -1,6 +1,8 @@
 //! A consumer that survives its connection.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +11,13 @@ use futures::{FutureExt as _, StreamExt as _};
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
+use tokio::time::{Instant, sleep};
 
 use super::faults::short;
 use super::headers;
 use super::link::{Backoff, Link, in_time};
-use super::topology::{self, Queue};
+use super::topology::Layout;
+use super::upkeep::{Signs, Upkeep};
 use crate::{BusError, Received};
 
 /// How long [`Consumer::close`] waits for the broker to have the deliveries back.
@@ -21,17 +25,30 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Consumer {
     link: Arc<Link>,
-    queue: Queue,
-    /// Somebody else's exchange that must exist, and that our own queue is bound to.
-    exchange: Option<String>,
+    /// The name of the queue.
+    queue: String,
+    upkeep: Upkept,
     prefetch: u16,
     phase: Phase,
+    /// When each delivery was handed out that is not accepted.
+    unsettled: VecDeque<Instant>,
+    /// How long a delivery may be held before it is given back and taken again.
+    at_most: Duration,
     /// Added to the tags of the channel, which begin at 1 on each channel, so that ours grow.
     base: u64,
     backoff: Backoff,
     /// The last tag that was handed out, and the last that was accepted.
     delivered: u64,
     accepted: u64,
+}
+
+/// Who sees to it that the queue is there.
+#[derive(Clone)]
+pub(super) enum Upkept {
+    /// The bus, which hears from us if it is not.
+    ByBus(Signs),
+    /// This consumer, on somebody else's broker.
+    Here { upkeep: Arc<Upkeep>, layout: Layout },
 }
 
 enum Phase {
@@ -56,19 +73,23 @@ impl Drop for Open {
 }
 
 impl Consumer {
+    /// Takes from a queue of a broker that lets a delivery be held for `timeout`.
     pub(super) fn new(
         link: Arc<Link>,
-        queue: Queue,
-        exchange: Option<String>,
+        queue: String,
+        upkeep: Upkept,
         prefetch: u16,
+        timeout: Duration,
     ) -> Self {
         Self {
             link,
             queue,
-            exchange,
+            upkeep,
             // To AMQP, 0 is no bound at all.
             prefetch: prefetch.max(1),
             phase: Phase::Idle,
+            unsettled: VecDeque::new(),
+            at_most: timeout / 2,
             base: 0,
             backoff: Backoff::default(),
             delivered: 0,
@@ -88,30 +109,55 @@ impl Consumer {
                     Err(error) => {
                         let pause = self.backoff.next();
                         self.open(pause);
+                        if matches!(error, BusError::Missing(_)) {
+                            self.queue_is_gone();
+                        }
                         match error {
                             BusError::Unavailable(error) => {
-                                tracing::debug!(queue = self.queue.name, error, "cannot consume");
+                                tracing::debug!(queue = self.queue, error, "cannot consume");
                             }
                             error => return Err(error),
                         }
                     }
                 },
                 Phase::Open(open) => {
-                    return Ok(match open.deliveries.next().await {
+                    let left = self.unsettled.front().map(|since| {
+                        let held = since.elapsed();
+                        self.at_most.saturating_sub(held)
+                    });
+                    let overdue = async {
+                        match left {
+                            Some(left) => sleep(left).await,
+                            None => pending().await,
+                        }
+                    };
+                    let next = tokio::select! {
+                        next = open.deliveries.next() => next,
+                        () = overdue => {
+                            self.give_back();
+                            return Ok(Received::Restarted);
+                        }
+                    };
+                    return Ok(match next {
                         Some(Ok(delivery)) => {
                             let tag = self.base + delivery.delivery_tag;
                             self.delivered = tag;
+                            self.unsettled.push_back(Instant::now());
                             let redelivered = delivery.redelivered;
-                            let message = headers::message(delivery);
+                            let (message, delivery_count) = headers::message(delivery);
                             Received::Delivery {
                                 tag,
                                 redelivered,
+                                delivery_count,
                                 message,
                             }
                         }
                         // A stream that ends is a failure, too: the broker cancels a consumer
                         // whose queue is deleted or whose node goes down.
                         end => {
+                            if end.is_none() {
+                                self.queue_is_gone();
+                            }
                             let error = end.and_then(Result::err).map(|error| error.to_string());
                             self.lost(error.as_deref().unwrap_or("the broker ended the consumer"));
                             Received::Restarted
@@ -122,15 +168,37 @@ impl Consumer {
         }
     }
 
+    fn queue_is_gone(&self) {
+        if let Upkept::ByBus(signs) = &self.upkeep {
+            signs.something_is_gone();
+        }
+    }
+
+    /// Lets go of deliveries that are held for long, before the broker takes them away with an
+    /// error; they come again at once.
+    fn give_back(&mut self) {
+        tracing::info!(
+            queue = self.queue,
+            unsettled = self.unsettled.len(),
+            "deliveries that are held for long are given back and taken again"
+        );
+        self.void();
+    }
+
     fn lost(&mut self, error: &str) {
         tracing::warn!(
-            queue = self.queue.name,
+            queue = self.queue,
             error,
-            unsettled = self.delivered - self.accepted,
+            unsettled = self.unsettled.len(),
             "consuming broke off"
         );
+        self.void();
+    }
+
+    fn void(&mut self) {
         self.base = self.delivered;
         self.accepted = self.delivered;
+        self.unsettled.clear();
         self.phase = Phase::Idle;
     }
 
@@ -138,33 +206,31 @@ impl Consumer {
     fn open(&mut self, pause: Duration) {
         let link = Arc::clone(&self.link);
         let queue = self.queue.clone();
-        let exchange = self.exchange.clone();
+        let upkeep = self.upkeep.clone();
         let prefetch = self.prefetch;
         self.phase = Phase::Opening(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            open(&link, &queue, exchange.as_deref(), prefetch).await
+            open(&link, &queue, upkeep, prefetch).await
         }));
     }
 
     pub(crate) async fn accept_through(&mut self, tag: u64) -> Result<(), BusError> {
         let Phase::Open(open) = &self.phase else {
-            tracing::debug!(
-                queue = self.queue.name,
-                tag,
-                "accepted too late; it comes again"
-            );
+            tracing::debug!(queue = self.queue, tag, "accepted too late; it comes again");
             return Ok(());
         };
         // To acknowledge a tag twice costs the channel.
         if tag <= self.accepted || tag > self.delivered {
-            tracing::debug!(queue = self.queue.name, tag, "accepted a void delivery");
+            tracing::debug!(queue = self.queue, tag, "accepted a void delivery");
             return Ok(());
         }
+        let accepted = usize::try_from(tag - self.accepted).unwrap_or(usize::MAX);
+        self.unsettled.drain(..accepted.min(self.unsettled.len()));
         self.accepted = tag;
         let options = BasicAckOptions { multiple: true };
         if let Err(error) = open.channel.basic_ack(tag - self.base, options).await {
             // The channel is gone, as `next` is about to tell.
-            tracing::debug!(queue = self.queue.name, %error, "accepted too late; it comes again");
+            tracing::debug!(queue = self.queue, %error, "accepted too late; it comes again");
         }
         Ok(())
     }
@@ -174,7 +240,7 @@ impl Consumer {
             let closed = tokio::time::timeout(CLOSE_TIMEOUT, open.channel.close(200, "OK".into()));
             if !matches!(closed.await, Ok(Ok(()))) {
                 tracing::debug!(
-                    queue = self.queue.name,
+                    queue = self.queue,
                     "the channel was gone before it was closed"
                 );
             }
@@ -182,18 +248,12 @@ impl Consumer {
     }
 }
 
-async fn open(
-    link: &Link,
-    queue: &Queue,
-    exchange: Option<&str>,
-    prefetch: u16,
-) -> Result<Open, BusError> {
-    let channel = link.wait_for_channel().await?;
-    let what = format!("queue {}", queue.name);
-    if let Some(exchange) = exchange {
-        topology::find_exchange(&channel, exchange).await?;
-        topology::declare_queue(&channel, queue).await?;
+async fn open(link: &Link, queue: &str, upkeep: Upkept, prefetch: u16) -> Result<Open, BusError> {
+    if let Upkept::Here { upkeep, layout } = upkeep {
+        upkeep.keep(layout, Vec::new()).await?;
     }
+    let channel = link.wait_for_channel().await?;
+    let what = format!("queue {queue}");
     // Each channel begins without a bound. On a quorum queue it is per consumer.
     in_time(
         &what,
@@ -201,13 +261,13 @@ async fn open(
     )
     .await?;
     let consumed = channel.basic_consume(
-        short(&queue.name)?,
+        short(queue)?,
         "".into(),
         BasicConsumeOptions::default(),
         FieldTable::default(),
     );
     let deliveries = in_time(&what, consumed).await?;
-    tracing::debug!(queue = queue.name, prefetch, "consuming");
+    tracing::debug!(queue, prefetch, "consuming");
     Ok(Open {
         channel,
         deliveries,
@@ -217,7 +277,7 @@ async fn open(
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer")
-            .field("queue", &self.queue.name)
+            .field("queue", &self.queue)
             .field("delivered", &self.delivered)
             .field("accepted", &self.accepted)
             .finish_non_exhaustive()

@@ -30,6 +30,12 @@ pub(super) fn fault(what: &str, error: &lapin::Error) -> BusError {
     }
 }
 
+/// True if the broker closed the channel because an exchange does not exist.
+pub(super) fn is_missing(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(protocol)
+        if *protocol.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
+}
+
 /// The part of RabbitMQ's message that says which argument differs, and how:
 /// `PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'weir' in vhost '/': received
 /// 'topic' but current is 'fanout'`.

@@ -6,10 +6,16 @@ use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
-use weir_event::{HeaderValue, Message};
+use weir_event::{HeaderValue, Message, Properties};
 
-/// The header in which a quorum queue counts deliveries: the broker's note, no part of the message.
-const DELIVERY_COUNT: &str = "x-delivery-count";
+/// The headers in which a quorum queue counts how often it had a message back: the broker's note, no
+/// part of the message. RabbitMQ 4.3 leaves some returns out of the first one, hence the second.
+const COUNTS: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
+
+/// The headers that have the broker route a message by further keys. It lets the first one through
+/// to whoever receives the message. With anything but a list of texts in them it takes no message.
+const ALSO_TO: &str = "CC";
+const ALSO_TO_UNSEEN: &str = "BCC";
 
 /// Delivery mode 2: the message survives a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -18,25 +24,65 @@ const PERSISTENT: u8 = 2;
 /// a frame that is larger costs the connection.
 const MAX_HEADER_BYTES: usize = 120 << 10;
 
-pub(super) fn message(delivery: Delivery) -> Message {
-    let properties = delivery.properties;
+/// A delivery's message, and how often it was given back before, as far as the broker tells.
+pub(super) fn message(delivery: Delivery) -> (Message, u32) {
+    let sent = &delivery.properties;
     let mut headers: BTreeMap<String, HeaderValue> =
-        properties.headers().as_ref().map(table).unwrap_or_default();
-    headers.remove(DELIVERY_COUNT);
-    Message {
+        sent.headers().as_ref().map(table).unwrap_or_default();
+    let counts = COUNTS.map(|name| match headers.remove(name) {
+        Some(HeaderValue::Integer(count)) => u32::try_from(count).unwrap_or(u32::MAX),
+        _ => 0,
+    });
+    let told = |text: &Option<ShortString>| text.as_ref().map(ToString::to_string);
+    let properties = Properties {
+        content_encoding: told(sent.content_encoding()),
+        priority: *sent.priority(),
+        correlation_id: told(sent.correlation_id()),
+        reply_to: told(sent.reply_to()),
+        expiration: told(sent.expiration()),
+        timestamp: *sent.timestamp(),
+        kind: told(sent.kind()),
+        user_id: told(sent.user_id()),
+        app_id: told(sent.app_id()),
+    };
+    let message = Message {
         routing_key: delivery.routing_key.into(),
-        also_to: Vec::new(),
-        message_id: properties.message_id().as_ref().map(ToString::to_string),
-        content_type: properties.content_type().as_ref().map(ToString::to_string),
+        also_to: headers.remove(ALSO_TO).map(texts).unwrap_or_default(),
+        message_id: told(sent.message_id()),
+        content_type: told(sent.content_type()),
+        properties,
         headers,
         payload: delivery.data.into(),
-    }
+    };
+    let at_least = u32::from(delivery.redelivered);
+    (message, counts.into_iter().fold(at_least, u32::max))
+}
+
+fn texts(value: HeaderValue) -> Vec<String> {
+    let HeaderValue::List(values) = value else {
+        return Vec::new();
+    };
+    let text = |value| match value {
+        HeaderValue::Text(text) => Some(text),
+        _ => None,
+    };
+    values.into_iter().filter_map(text).collect()
 }
 
 /// The properties of a message, with its headers; the error says what AMQP cannot carry.
 pub(super) fn properties(message: &Message) -> Result<BasicProperties, String> {
     let mut size = 0;
-    let headers = field_table(&message.headers, &mut size)?;
+    let mut headers = fields(&message.headers, &mut size)?;
+    // Whoever sent them before us meant another exchange.
+    headers.retain(|name, _| ![ALSO_TO, ALSO_TO_UNSEEN].contains(&name.as_str()));
+    if !message.also_to.is_empty() {
+        for key in &message.also_to {
+            short("a further routing key", key)?;
+        }
+        let keys = message.also_to.iter().cloned().map(HeaderValue::Text);
+        let keys = field(&HeaderValue::List(keys.collect()), &mut size)?;
+        headers.insert(ALSO_TO.into(), keys);
+    }
     if size > MAX_HEADER_BYTES {
         return Err(format!(
             "its headers take {size} bytes, and {MAX_HEADER_BYTES} is the most"
@@ -44,14 +90,43 @@ pub(super) fn properties(message: &Message) -> Result<BasicProperties, String> {
     }
     let mut properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
-        .with_headers(headers);
+        .with_headers(headers.into());
     if let Some(id) = &message.message_id {
         properties = properties.with_message_id(short("its id", id)?);
     }
     if let Some(content_type) = &message.content_type {
         properties = properties.with_content_type(short("its content type", content_type)?);
     }
-    Ok(properties)
+    passed_on(properties, &message.properties)
+}
+
+/// All but the user: the broker closes the channel over one that is not ours.
+fn passed_on(mut to: BasicProperties, from: &Properties) -> Result<BasicProperties, String> {
+    if let Some(encoding) = &from.content_encoding {
+        to = to.with_content_encoding(short("its content encoding", encoding)?);
+    }
+    if let Some(priority) = from.priority {
+        to = to.with_priority(priority);
+    }
+    if let Some(id) = &from.correlation_id {
+        to = to.with_correlation_id(short("its correlation id", id)?);
+    }
+    if let Some(reply_to) = &from.reply_to {
+        to = to.with_reply_to(short("its address for replies", reply_to)?);
+    }
+    if let Some(expiration) = &from.expiration {
+        to = to.with_expiration(short("its expiration", expiration)?);
+    }
+    if let Some(seconds) = from.timestamp {
+        to = to.with_timestamp(seconds);
+    }
+    if let Some(kind) = &from.kind {
+        to = to.with_type(short("its type", kind)?);
+    }
+    if let Some(id) = &from.app_id {
+        to = to.with_app_id(short("its application id", id)?);
+    }
+    Ok(to)
 }
 
 pub(super) fn short(what: &str, text: &str) -> Result<ShortString, String> {
@@ -99,10 +174,10 @@ fn header(value: &AMQPValue) -> HeaderValue {
 }
 
 /// Adds what the table takes in a frame to `size`.
-fn field_table(
+fn fields(
     headers: &BTreeMap<String, HeaderValue>,
     size: &mut usize,
-) -> Result<FieldTable, String> {
+) -> Result<BTreeMap<ShortString, AMQPValue>, String> {
     let mut fields = BTreeMap::new();
     *size += 4;
     for (name, value) in headers {
@@ -110,7 +185,7 @@ fn field_table(
         let name = short("the name of a header", name)?;
         fields.insert(name, field(value, size)?);
     }
-    Ok(fields.into())
+    Ok(fields)
 }
 
 fn field(value: &HeaderValue, size: &mut usize) -> Result<AMQPValue, String> {
@@ -133,7 +208,7 @@ fn field(value: &HeaderValue, size: &mut usize) -> Result<AMQPValue, String> {
             let fields: Result<Vec<_>, _> = values.iter().map(|value| field(value, size)).collect();
             AMQPValue::FieldArray(fields?.into())
         }
-        HeaderValue::Table(headers) => AMQPValue::FieldTable(field_table(headers, size)?),
+        HeaderValue::Table(headers) => AMQPValue::FieldTable(fields(headers, size)?.into()),
     })
 }
 

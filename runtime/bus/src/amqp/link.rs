@@ -24,6 +24,8 @@ pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the state of a connection is looked at without being told of a change.
 const LOOK: Duration = Duration::from_secs(1);
 
+const NO_MORE: &str = "nothing connects any more";
+
 /// A connection that comes back. Dropping it lets go of the connection once its channels are gone.
 pub(super) struct Link {
     url: AmqpUrl,
@@ -37,6 +39,8 @@ enum Phase {
     New,
     Up {
         connection: Arc<Connection>,
+        /// How many there were before.
+        number: u64,
         blocked: Option<String>,
     },
     Down {
@@ -62,6 +66,24 @@ impl Link {
         self.channel(|phase| phase.connection().is_some()).await
     }
 
+    /// Returns when there is a connection.
+    pub(super) async fn wait_until_up(&self) -> Result<(), BusError> {
+        let mut phase = self.phase.clone();
+        let up = phase.wait_for(|phase| phase.connection().is_some()).await;
+        match up {
+            Ok(_) => Ok(()),
+            Err(_) => Err(BusError::Unavailable(NO_MORE.to_owned())),
+        }
+    }
+
+    /// Tells of each connection, the one that there is included.
+    pub(super) fn arrivals(&self) -> Arrivals {
+        Arrivals {
+            phase: self.phase.clone(),
+            last: None,
+        }
+    }
+
     /// A new channel, or the reason why there is no connection; waits for the first attempt only.
     pub(super) async fn first_channel(&self) -> Result<Channel, BusError> {
         self.channel(|phase| !matches!(phase, Phase::New)).await
@@ -75,7 +97,7 @@ impl Link {
                 .connection()
                 .cloned()
                 .ok_or_else(|| "the connection is lost".to_owned()),
-            Err(_) => Err("nothing connects any more".to_owned()),
+            Err(_) => Err(NO_MORE.to_owned()),
         };
         let connection = connection.map_err(BusError::Unavailable)?;
         in_time("channel", connection.create_channel()).await
@@ -112,6 +134,32 @@ impl Phase {
     }
 }
 
+/// The connections that a link has, one after the other.
+pub(super) struct Arrivals {
+    phase: watch::Receiver<Phase>,
+    last: Option<u64>,
+}
+
+impl Arrivals {
+    /// Returns when there is another connection. Cancel-safe.
+    pub(super) async fn next(&mut self) {
+        let last = self.last;
+        let another = |phase: &Phase| match phase {
+            Phase::Up { number, .. } => Some(*number) != last,
+            _ => false,
+        };
+        let number = match self.phase.wait_for(another).await.as_deref() {
+            Ok(Phase::Up { number, .. }) => Some(*number),
+            _ => None,
+        };
+        if number.is_none() {
+            // Nothing connects any more.
+            std::future::pending().await
+        }
+        self.last = number;
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         self.supervisor.abort();
@@ -144,12 +192,14 @@ pub(super) async fn in_time<T>(
 async fn supervise(url: AmqpUrl, name: &'static str, phase: watch::Sender<Phase>) {
     let mut backoff = Backoff::default();
     let mut since = SystemTime::now();
+    let mut number = 0;
     loop {
         let error = match connect(&url, name).await {
             Ok(connection) => {
                 tracing::info!(%url, name, "connected");
                 backoff = Backoff::default();
-                let error = watch_over(connection, &phase).await;
+                let error = watch_over(connection, number, &phase).await;
+                number += 1;
                 since = SystemTime::now();
                 error
             }
@@ -173,13 +223,14 @@ async fn connect(url: &AmqpUrl, name: &str) -> Result<Connection, String> {
 }
 
 /// Shows the connection to its users until it is lost, and returns why it was.
-async fn watch_over(connection: Connection, phase: &watch::Sender<Phase>) -> String {
+async fn watch_over(connection: Connection, number: u64, phase: &watch::Sender<Phase>) -> String {
     // The only listener: two would each get a part of the events.
     let mut events = Box::pin(connection.events_listener());
     let connection = Arc::new(connection);
     let show = |blocked| {
         phase.send_replace(Phase::Up {
             connection: Arc::clone(&connection),
+            number,
             blocked,
         });
     };
@@ -212,7 +263,7 @@ impl Backoff {
     /// The next pause.
     pub(super) fn next(&mut self) -> Duration {
         let pause = self.0.mul_f64(rand::random_range(0.5..=1.0));
-        self.0 = (self.0 * 2).min(Self::MOST);
+        self.0 = self.0.saturating_mul(2).min(Self::MOST);
         pause
     }
 

@@ -20,6 +20,7 @@ use weir_event::Message;
 use super::confirms::{Confirm, Identity, Ledger};
 use super::link::{Link, in_time};
 use super::topology::{self, Exchange};
+use super::upkeep::Signs;
 use super::{faults, headers};
 use crate::{BusError, Confirmation, PublishError, WINDOW, WINDOW_BYTES};
 
@@ -27,12 +28,17 @@ use crate::{BusError, Confirmation, PublishError, WINDOW, WINDOW_BYTES};
 /// stays silent while it is short of memory or disk.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Why what was sent while an exchange was gone is sent again.
+const ANEW: &str = "the exchange was gone, and is declared anew";
+
 type Sending = Pin<Box<dyn Future<Output = (u64, lapin::Result<lapin::Confirmation>)> + Send>>;
 
 pub(crate) struct Publisher {
     link: Arc<Link>,
     exchange: Exchange,
     mandatory: bool,
+    /// Those of whoever keeps the exchange, if it is ours.
+    signs: Option<Signs>,
     open: Option<Open>,
     /// Messages on their way: written to the socket, then confirmed.
     sending: FuturesUnordered<Sending>,
@@ -45,15 +51,23 @@ pub(crate) struct Publisher {
 struct Open {
     channel: Arc<Channel>,
     exchange: ShortString,
+    /// That of the exchange, see [`Signs::generation`].
+    generation: u64,
 }
 
 impl Publisher {
-    pub(super) fn new(link: Arc<Link>, exchange: Exchange, mandatory: bool) -> Self {
+    pub(super) fn new(
+        link: Arc<Link>,
+        exchange: Exchange,
+        mandatory: bool,
+        signs: Option<Signs>,
+    ) -> Self {
         let nudge = Arc::new(Nudge::default());
         Self {
             link,
             exchange,
             mandatory,
+            signs,
             open: None,
             sending: FuturesUnordered::new(),
             ledger: Ledger::new(),
@@ -73,7 +87,9 @@ impl Publisher {
             Ok(outgoing) => outgoing,
             Err(reason) => return self.ledger.failed(PublishError::TooLarge(reason)),
         };
-        let Open { channel, exchange } = match self.open().await {
+        let Open {
+            channel, exchange, ..
+        } = match self.open().await {
             Ok(open) => open,
             Err(BusError::Unavailable(error)) => {
                 return self.ledger.failed(PublishError::Unavailable(error));
@@ -137,11 +153,17 @@ impl Publisher {
     /// The channel; a new one where there is none, or where it is gone.
     async fn open(&mut self) -> Result<Open, BusError> {
         if let Some(open) = &self.open {
-            if open.channel.status().connected() {
+            if !open.channel.status().connected() {
+                self.lost("the connection was lost");
+            } else if self.generation() == Some(open.generation) {
                 return Ok(open.clone());
+            } else {
+                self.lost(ANEW);
             }
-            self.lost("the connection was lost");
         }
+        let generation = self
+            .generation()
+            .ok_or_else(|| BusError::Unavailable(ANEW.to_owned()))?;
         let exchange = faults::short(&self.exchange.name)?;
         let mut channel = self.link.first_channel().await?;
         if self.exchange.is_foreign() {
@@ -155,9 +177,21 @@ impl Publisher {
         let open = Open {
             channel: Arc::new(channel),
             exchange,
+            generation,
         };
         self.open = Some(open.clone());
         Ok(open)
+    }
+
+    /// That of the exchange; one that we do not keep has only one.
+    fn generation(&self) -> Option<u64> {
+        self.signs.as_ref().map_or(Some(0), Signs::generation)
+    }
+
+    /// True if the exchange was gone after the channel was opened.
+    fn is_stale(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| self.generation() != Some(open.generation))
     }
 
     /// An exchange that exists is taken as it is, of whatever type.
@@ -203,12 +237,15 @@ impl Publisher {
         let mut cx = Context::from_waker(&waker);
         loop {
             match self.sending.poll_next_unpin(&mut cx) {
+                // Looked at after the confirm is there: what was routed while the exchange had no
+                // queues is confirmed later than that was known.
+                Poll::Ready(Some((_, Ok(_)))) if self.is_stale() => self.lost(ANEW),
                 Poll::Ready(Some((ticket, Ok(confirmation)))) => {
-                    if self
-                        .ledger
-                        .confirmed(ticket, confirm(confirmation))
-                        .is_err()
-                    {
+                    let confirm = confirm(confirmation);
+                    if confirm.returned.is_some() {
+                        self.something_is_gone();
+                    }
+                    if self.ledger.confirmed(ticket, confirm).is_err() {
                         self.lost("it returned a message that was not sent");
                     }
                 }
@@ -226,7 +263,16 @@ impl Publisher {
         self.ledger.drained();
     }
 
+    fn something_is_gone(&self) {
+        if let Some(signs) = &self.signs {
+            signs.something_is_gone();
+        }
+    }
+
     fn broken(&mut self, error: &lapin::Error) {
+        if faults::is_missing(error) {
+            self.something_is_gone();
+        }
         let Some(size) = faults::oversize(error) else {
             return self.lost(&error.to_string());
         };

@@ -6,32 +6,114 @@ use lapin::{Channel, ExchangeKind};
 
 use super::faults::short;
 use super::link::in_time;
-use crate::{BusError, DELIVERY_LIMIT, Mismatch};
-
-/// The exchange for events.
-pub(super) const EXCHANGE: &str = "weir";
-/// The exchange for dead letters, and the queue that takes them all.
-pub(super) const DEAD: &str = "weir.dead";
-/// The stream that records every event, for replays.
-const LOG: &str = "weir.log";
+use crate::{BusError, BusSettings, Mismatch, Subscriptions};
 
 /// How much of the past the log keeps.
-const LOG_BYTES: i64 = 10 << 30;
+const LOG_BYTES: u64 = 10 << 30;
 /// The log forgets by whole segments, so they are small against what it keeps.
-const LOG_SEGMENT_BYTES: i64 = 100 << 20;
+const LOG_SEGMENT_BYTES: u64 = 100 << 20;
+/// The smallest log has a few segments.
+const LOG_SEGMENTS: u64 = 4;
+
+/// How often a queue has a message back before RabbitMQ gives it up. RabbitMQ counts every return,
+/// also those of a network that is cut or of a sink that is away for long, and those say nothing
+/// against the message; without a limit, RabbitMQ 4 would have one of twenty. Hence one that is never
+/// reached: what to do about a message that brings down its consumer is for Weir to say.
+const NO_DELIVERY_LIMIT: i64 = i32::MAX as i64;
+
+/// The names of what Weir declares.
+impl BusSettings {
+    /// The exchange for events.
+    pub(super) fn events(&self) -> String {
+        self.prefix.clone()
+    }
+
+    /// The exchange for dead letters, and the queue that takes them all.
+    pub(super) fn dead(&self) -> String {
+        format!("{}.dead", self.prefix)
+    }
+
+    /// The stream that records every event, for replays.
+    fn log(&self) -> String {
+        format!("{}.log", self.prefix)
+    }
+
+    pub(super) fn slave(&self, name: &str) -> String {
+        format!("{}.slave.{name}", self.prefix)
+    }
+
+    pub(super) fn master(&self, name: &str) -> String {
+        format!("{}.master.{name}", self.prefix)
+    }
+}
+
+/// Exchanges and queues that belong together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Layout {
+    pub(super) exchanges: Vec<Exchange>,
+    pub(super) queues: Vec<Queue>,
+}
+
+impl Layout {
+    /// The bus, with the queues of these slaves.
+    pub(super) fn bus(settings: &BusSettings, slaves: &Subscriptions) -> Self {
+        let mut queues = vec![Queue::log(settings), Queue::dead(settings)];
+        queues.extend(slaves.iter().map(|(slave, subscriptions)| {
+            let mut queue = Queue::slave(settings, slave);
+            let bindings = subscriptions
+                .iter()
+                .map(|subscription| Binding::new(&settings.events(), subscription.as_str()));
+            queue.bindings = bindings.collect();
+            queue
+        }));
+        Self {
+            exchanges: vec![
+                Exchange::weir(&settings.events()),
+                Exchange::weir(&settings.dead()),
+            ],
+            queues,
+        }
+    }
+
+    /// A queue of our own on somebody else's exchange.
+    pub(super) fn master(
+        settings: &BusSettings,
+        master: &str,
+        exchange: &str,
+        keys: &[String],
+    ) -> Self {
+        let mut queue = Queue::master(settings, master);
+        queue.bindings = keys.iter().map(|key| Binding::new(exchange, key)).collect();
+        Self {
+            exchanges: vec![Exchange::foreign(exchange)],
+            queues: vec![queue],
+        }
+    }
+
+    /// Each binding, with the name of its queue.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (String, Binding)> + '_ {
+        self.queues.iter().flat_map(|queue| {
+            let name = &queue.name;
+            queue
+                .bindings
+                .iter()
+                .map(|binding| (name.clone(), binding.clone()))
+        })
+    }
+}
 
 /// A queue as Weir declares it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Queue {
     pub(super) name: String,
     arguments: FieldTable,
     pub(super) bindings: Vec<Binding>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Binding {
-    exchange: String,
-    key: String,
+    pub(super) exchange: String,
+    pub(super) key: String,
 }
 
 impl Binding {
@@ -45,60 +127,65 @@ impl Binding {
 
 impl Queue {
     /// The queue of a slave. One of several consumers is active, so that a second Weir takes over
-    /// without disturbing the order. Dead-lettering at least once needs `reject-publish`; without a
-    /// length limit that never rejects, and a limit would make one slow slave fail the publishing
-    /// for all.
-    pub(super) fn slave(name: &str) -> Self {
-        let mut queue = Self::quorum(&format!("weir.slave.{name}"));
+    /// without disturbing the order. Should a policy limit its length, then what is oldest goes to
+    /// the dead letters: a queue that refused messages would fail the publishing for all slaves. An
+    /// argument wins against a policy, so no policy can make it refuse them.
+    pub(super) fn slave(settings: &BusSettings, name: &str) -> Self {
+        let mut queue = Self::quorum(settings, settings.slave(name));
         queue.set("x-single-active-consumer", AMQPValue::Boolean(true));
-        queue.set(
-            "x-delivery-limit",
-            AMQPValue::LongLongInt(DELIVERY_LIMIT.into()),
-        );
-        queue.set("x-dead-letter-exchange", text(DEAD));
-        queue.set("x-dead-letter-strategy", text("at-least-once"));
+        queue.set("x-dead-letter-exchange", text(&settings.dead()));
+        queue.set("x-overflow", text("drop-head"));
+        queue
+    }
+
+    /// Our own queue on the exchange of a master, on a broker that may be somebody else's.
+    pub(super) fn master(settings: &BusSettings, name: &str) -> Self {
+        let mut queue = Self::quorum(settings, settings.master(name));
+        queue.set("x-single-active-consumer", AMQPValue::Boolean(true));
+        queue
+    }
+
+    /// Should a policy limit its length, then it refuses what is more, and whoever has a dead letter
+    /// keeps it.
+    pub(super) fn dead(settings: &BusSettings) -> Self {
+        let mut queue = Self::quorum(settings, settings.dead());
         queue.set("x-overflow", text("reject-publish"));
+        queue.bindings.push(Binding::new(&settings.dead(), "#"));
         queue
     }
 
-    /// Our own queue on the exchange of a master. The broker may be somebody else's, where there are
-    /// no dead letters, and RabbitMQ 4 drops what was delivered twenty times unless told otherwise:
-    /// hence a limit that is never reached.
-    pub(super) fn master(name: &str) -> Self {
-        let mut queue = Self::quorum(&format!("weir.master.{name}"));
-        queue.set("x-delivery-limit", AMQPValue::LongLongInt(i32::MAX.into()));
-        queue.set("x-single-active-consumer", AMQPValue::Boolean(true));
+    pub(super) fn log(settings: &BusSettings) -> Self {
+        let mut queue = Self::of_type(settings, settings.log(), "stream");
+        let bytes = settings.log_bytes.unwrap_or(LOG_BYTES);
+        let segment = (bytes / LOG_SEGMENTS).clamp(1, LOG_SEGMENT_BYTES);
+        queue.set("x-max-length-bytes", number(bytes));
+        queue.set("x-stream-max-segment-size-bytes", number(segment));
+        queue.bindings.push(Binding::new(&settings.events(), "#"));
         queue
     }
 
-    pub(super) fn dead() -> Self {
-        let mut queue = Self::quorum(DEAD);
-        queue.bindings.push(Binding::new(DEAD, "#"));
+    fn quorum(settings: &BusSettings, name: String) -> Self {
+        let mut queue = Self::of_type(settings, name, "quorum");
+        let limit = AMQPValue::LongLongInt(NO_DELIVERY_LIMIT);
+        queue.set("x-delivery-limit", limit);
         queue
     }
 
-    pub(super) fn log() -> Self {
-        let mut queue = Self::of_type(LOG, "stream");
-        queue.set("x-max-length-bytes", AMQPValue::LongLongInt(LOG_BYTES));
-        queue.set(
-            "x-stream-max-segment-size-bytes",
-            AMQPValue::LongLongInt(LOG_SEGMENT_BYTES),
-        );
-        queue.bindings.push(Binding::new(EXCHANGE, "#"));
-        queue
-    }
-
-    fn quorum(name: &str) -> Self {
-        Self::of_type(name, "quorum")
-    }
-
-    fn of_type(name: &str, kind: &str) -> Self {
+    fn of_type(settings: &BusSettings, name: String, kind: &str) -> Self {
         let mut queue = Self {
-            name: name.to_owned(),
+            name,
             arguments: FieldTable::default(),
             bindings: Vec::new(),
         };
         queue.set("x-queue-type", text(kind));
+        if let Some(nodes) = settings.quorum {
+            let argument = if kind == "stream" {
+                "x-initial-cluster-size"
+            } else {
+                "x-quorum-initial-group-size"
+            };
+            queue.set(argument, number(nodes.into()));
+        }
         queue
     }
 
@@ -106,7 +193,7 @@ impl Queue {
         self.arguments.insert(argument.into(), value);
     }
 
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         format!("queue {}", self.name)
     }
 }
@@ -115,8 +202,12 @@ fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
 
+fn number(value: u64) -> AMQPValue {
+    AMQPValue::LongLongInt(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
 /// An exchange that messages are published to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) name: String,
     /// It belongs to somebody else: if it exists, it is right as it is.
@@ -143,7 +234,7 @@ impl Exchange {
         self.foreign
     }
 
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         format!("exchange {}", self.name)
     }
 }
@@ -180,23 +271,8 @@ pub(super) async fn find_exchange(channel: &Channel, name: &str) -> Result<(), B
     in_time(&format!("exchange {name}"), found).await
 }
 
-/// Declares a queue and its bindings.
+/// Declaring what exists changes nothing, and is how the broker says what differs.
 pub(super) async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), BusError> {
-    declare_only(channel, queue).await?;
-    for Binding { exchange, key } in &queue.bindings {
-        let bound = channel.queue_bind(
-            short(&queue.name)?,
-            short(exchange)?,
-            short(key)?,
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
-        in_time(&format!("exchange {exchange}"), bound).await?;
-    }
-    Ok(())
-}
-
-async fn declare_only(channel: &Channel, queue: &Queue) -> Result<(), BusError> {
     let options = QueueDeclareOptions {
         durable: true,
         ..Default::default()
@@ -205,7 +281,8 @@ async fn declare_only(channel: &Channel, queue: &Queue) -> Result<(), BusError> 
     in_time(&queue.what(), declared).await.map(drop)
 }
 
-async fn find_queue(channel: &Channel, queue: &Queue) -> Result<(), BusError> {
+/// Succeeds if the queue exists, whatever it is like.
+pub(super) async fn find_queue(channel: &Channel, queue: &Queue) -> Result<(), BusError> {
     let options = QueueDeclareOptions {
         passive: true,
         ..Default::default()
@@ -214,25 +291,43 @@ async fn find_queue(channel: &Channel, queue: &Queue) -> Result<(), BusError> {
     in_time(&queue.what(), found).await.map(drop)
 }
 
-/// Takes bindings away; those that do not exist are no error to the broker.
-pub(super) async fn unbind(
+/// Makes a binding; one that exists is no error to the broker.
+pub(super) async fn bind(
     channel: &Channel,
-    queue: &Queue,
-    bindings: &[Binding],
+    queue: &str,
+    binding: &Binding,
 ) -> Result<(), BusError> {
-    for Binding { exchange, key } in bindings {
-        let unbound = channel.queue_unbind(
-            short(&queue.name)?,
-            short(exchange)?,
-            short(key)?,
-            FieldTable::default(),
-        );
-        in_time(&queue.what(), unbound).await?;
-    }
-    Ok(())
+    let bound = channel.queue_bind(
+        short(queue)?,
+        short(&binding.exchange)?,
+        short(&binding.key)?,
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
+    // Of the two ends, the queue has just been declared.
+    in_time(&format!("exchange {}", binding.exchange), bound).await
 }
 
-/// Declaring what exists changes nothing, and is how the broker says what differs.
+/// Takes a binding away; one that does not exist is no error to the broker, nor is it one here if
+/// an end of it does not.
+pub(super) async fn unbind(
+    channel: &Channel,
+    queue: &str,
+    binding: &Binding,
+) -> Result<(), BusError> {
+    let unbound = channel.queue_unbind(
+        short(queue)?,
+        short(&binding.exchange)?,
+        short(&binding.key)?,
+        FieldTable::default(),
+    );
+    match in_time(&format!("queue {queue}"), unbound).await {
+        Err(BusError::Missing(_)) => Ok(()),
+        unbound => unbound,
+    }
+}
+
+/// What is otherwise about an exchange that exists.
 pub(super) async fn check_exchange(
     channel: Channel,
     exchange: &Exchange,
@@ -251,10 +346,10 @@ pub(super) async fn check_queue(
     if is_missing(find_queue(&channel, queue).await)? {
         return Ok(None);
     }
-    mismatch(declare_only(&channel, queue).await)
+    mismatch(declare_queue(&channel, queue).await)
 }
 
-fn is_missing(found: Result<(), BusError>) -> Result<bool, BusError> {
+pub(super) fn is_missing(found: Result<(), BusError>) -> Result<bool, BusError> {
     match found {
         Ok(()) => Ok(false),
         Err(BusError::Missing(_)) => Ok(true),

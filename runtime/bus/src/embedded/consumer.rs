@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedMutexGuard, watch};
 use weir_event::Message;
 
+use super::tables::Opened;
 use super::writer::Command;
 use super::{Inner, tables};
 use crate::{BusError, Received};
@@ -26,8 +27,7 @@ pub(crate) struct Consumer {
     /// The last sequence that was read, and up to which the writer knows of that.
     read: u64,
     noted: u64,
-    /// Up to where the queue had been handed out when it was opened.
-    before: u64,
+    opened: Opened,
 }
 
 enum Phase {
@@ -40,7 +40,7 @@ enum Phase {
 struct Open {
     /// Makes this the active consumer of its queue.
     active: OwnedMutexGuard<()>,
-    before: u64,
+    opened: Opened,
 }
 
 impl Consumer {
@@ -55,7 +55,7 @@ impl Consumer {
             unsettled: VecDeque::new(),
             read: 0,
             noted: 0,
-            before: 0,
+            opened: Opened::default(),
         }
     }
 
@@ -71,9 +71,16 @@ impl Consumer {
             }
             if let Some((tag, message)) = self.ahead.pop_front() {
                 self.unsettled.push_back(tag);
+                let redelivered = tag <= self.opened.before;
+                let delivery_count = if tag == self.opened.head {
+                    self.opened.times
+                } else {
+                    u32::from(redelivered)
+                };
                 return Ok(Received::Delivery {
                     tag,
-                    redelivered: tag <= self.before,
+                    redelivered,
+                    delivery_count,
                     message,
                 });
             }
@@ -108,13 +115,13 @@ impl Consumer {
                     let (store, queue) = (Arc::clone(&self.store), self.queue.clone());
                     self.phase = Phase::Opening(Box::pin(async move {
                         let active = store.active(&queue).lock_owned().await;
-                        let before = store.ask(|reply| Command::Open { queue, reply }).await?;
-                        Ok(Open { active, before })
+                        let opened = store.ask(|reply| Command::Open { queue, reply }).await?;
+                        Ok(Open { active, opened })
                     }));
                 }
                 Phase::Opening(opening) => match opening.await {
-                    Ok(Open { active, before }) => {
-                        self.before = before;
+                    Ok(Open { active, opened }) => {
+                        self.opened = opened;
                         self.phase = Phase::Open(active);
                     }
                     Err(error) => {

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use thiserror::Error;
-use weir_event::{HeaderValue, Message};
+use weir_event::{HeaderValue, Message, Properties};
 
 /// How deep lists and tables may lie in each other.
 const MAX_DEPTH: usize = 32;
+
+/// Said with the content type: there are further routing keys or properties. A record of a version of
+/// Weir that did not know them has none.
+const MORE: u8 = 2;
 
 /// The bytes in the store are no message.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -19,7 +23,15 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.payload.len() + 256);
     bytes(&mut out, message.routing_key.as_bytes());
     optional(&mut out, message.message_id.as_deref());
-    optional(&mut out, message.content_type.as_deref());
+    let more = !message.also_to.is_empty() || message.properties != Properties::default();
+    let known = if more { MORE } else { 0 };
+    out.push(known | u8::from(message.content_type.is_some()));
+    if let Some(content_type) = &message.content_type {
+        bytes(&mut out, content_type.as_bytes());
+    }
+    if more {
+        rest(&mut out, message);
+    }
     table(&mut out, &message.headers);
     out.extend_from_slice(&message.payload);
     out
@@ -27,14 +39,92 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
 
 pub(super) fn decode(record: &[u8]) -> Result<Message, Damaged> {
     let mut rest = record;
+    let routing_key = take_text(&mut rest)?;
+    let message_id = take_optional(&mut rest)?;
+    let flags = take_byte(&mut rest)?;
+    if flags & !(MORE | 1) != 0 {
+        return Err(Damaged);
+    }
+    let content_type = if flags & 1 == 1 {
+        Some(take_text(&mut rest)?)
+    } else {
+        None
+    };
+    let (also_to, properties) = if flags & MORE == MORE {
+        take_rest(&mut rest)?
+    } else {
+        (Vec::new(), Properties::default())
+    };
     Ok(Message {
-        routing_key: take_text(&mut rest)?,
-        also_to: Vec::new(),
-        message_id: take_optional(&mut rest)?,
-        content_type: take_optional(&mut rest)?,
+        routing_key,
+        also_to,
+        message_id,
+        content_type,
+        properties,
         headers: take_table(&mut rest, 0)?,
         payload: Bytes::copy_from_slice(rest),
     })
+}
+
+/// Further routing keys and properties, which few messages have.
+fn rest(out: &mut Vec<u8>, message: &Message) {
+    length(out, message.also_to.len());
+    for key in &message.also_to {
+        bytes(out, key.as_bytes());
+    }
+    let Properties {
+        content_encoding,
+        priority,
+        correlation_id,
+        reply_to,
+        expiration,
+        timestamp,
+        kind,
+        user_id,
+        app_id,
+    } = &message.properties;
+    for text in [
+        content_encoding,
+        correlation_id,
+        reply_to,
+        expiration,
+        kind,
+        user_id,
+        app_id,
+    ] {
+        optional(out, text.as_deref());
+    }
+    for number in [priority.map(u64::from), *timestamp] {
+        out.push(u8::from(number.is_some()));
+        out.extend(number.unwrap_or_default().to_le_bytes());
+    }
+}
+
+fn take_rest(rest: &mut &[u8]) -> Result<(Vec<String>, Properties), Damaged> {
+    // The length is not believed: each turn takes bytes, and they end.
+    let also_to = (0..take_length(rest)?)
+        .map(|_| take_text(rest))
+        .collect::<Result<_, _>>()?;
+    let mut properties = Properties {
+        content_encoding: take_optional(rest)?,
+        correlation_id: take_optional(rest)?,
+        reply_to: take_optional(rest)?,
+        expiration: take_optional(rest)?,
+        kind: take_optional(rest)?,
+        user_id: take_optional(rest)?,
+        app_id: take_optional(rest)?,
+        ..Properties::default()
+    };
+    let mut number = || -> Result<Option<u64>, Damaged> {
+        let there = take_bool(rest)?;
+        let number = u64::from_le_bytes(take_8(rest)?);
+        Ok(there.then_some(number))
+    };
+    if let Some(priority) = number()? {
+        properties.priority = Some(u8::try_from(priority).map_err(|_| Damaged)?);
+    }
+    properties.timestamp = number()?;
+    Ok((also_to, properties))
 }
 
 fn length(out: &mut Vec<u8>, length: usize) {
@@ -208,14 +298,38 @@ mod tests {
     }
 
     prop_compose! {
+        fn properties()(
+            content_encoding in prop::option::of(".*"),
+            priority in any::<Option<u8>>(),
+            reply_to in prop::option::of(".*"),
+            expiration in prop::option::of(".*"),
+            timestamp in any::<Option<u64>>(),
+            user_id in prop::option::of(".*"),
+        ) -> Properties {
+            let app_id = content_encoding.clone();
+            let correlation_id = reply_to.clone();
+            let kind = user_id.clone();
+            Properties {
+                content_encoding, priority, correlation_id, reply_to, expiration, timestamp, kind,
+                user_id, app_id,
+            }
+        }
+    }
+
+    prop_compose! {
         fn message()(
             routing_key in ".*",
+            also_to in prop::collection::vec(".*", 0..3),
             message_id in prop::option::of(".*"),
             content_type in prop::option::of(".*"),
+            properties in prop_oneof![Just(Properties::default()), properties()],
             headers in prop::collection::btree_map(".*", header_value(), 0..6),
             payload in any::<Vec<u8>>(),
         ) -> Message {
-            Message { routing_key, also_to: Vec::new(), message_id, content_type, headers, payload: payload.into() }
+            Message {
+                routing_key, also_to, message_id, content_type, properties, headers,
+                payload: payload.into(),
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! What lies in the store, and the changes that are made to it.
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
-use weir_event::{HeaderValue, Message, Subscription};
+use weir_event::{Message, Subscription};
 
 use super::{DEAD, record};
-use crate::{BusError, DELIVERY_LIMIT};
+use crate::BusError;
 
 /// The messages of each queue by sequence, which is common to all queues and only grows.
 const QUEUES: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("queues");
@@ -26,9 +26,6 @@ const FORMAT: &str = "format";
 
 /// The meaning of the tables above. A store of another format is left alone.
 const FORMAT_VERSION: u64 = 1;
-
-/// The header that says why a message is among the dead letters.
-const REASON: &str = "weir-reason";
 
 /// The error of whatever redb reports; all of it means that the disk or the file is not well.
 pub(super) fn failed(error: impl Into<redb::Error>) -> BusError {
@@ -114,6 +111,17 @@ pub(super) fn read_log(database: &Database) -> Result<Vec<(u64, Message)>, BusEr
             Ok((sequence, message))
         })
         .collect()
+}
+
+/// What is known of a queue when it is opened for a consumer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Opened {
+    /// Up to where it was handed out before.
+    pub(super) before: u64,
+    /// The message at its head, and how often that was handed out before and the consumer not closed
+    /// in peace.
+    pub(super) head: u64,
+    pub(super) times: u32,
 }
 
 /// One transaction, in which many changes are made.
@@ -203,7 +211,7 @@ impl<'a> Change<'a> {
         let mut queues = self.transaction.open_table(QUEUES).map_err(failed)?;
         for (queue, subscription) in &self.bindings {
             // Two patterns of one queue that match write the same record to the same place.
-            if subscription.matches(&message.routing_key) {
+            if message.routing_keys().any(|key| subscription.matches(key)) {
                 let key = (queue.as_str(), self.sequence);
                 queues.insert(key, record.as_slice()).map_err(failed)?;
             }
@@ -257,33 +265,29 @@ impl<'a> Change<'a> {
         .map(drop)
     }
 
-    /// Opens a queue for a consumer, and returns up to where it was handed out before. A message
-    /// that was at the head too often, and never accepted, goes to the dead letters first.
-    pub(super) fn open(&mut self, queue: &str) -> Result<u64, BusError> {
-        let Some((sequence, message)) = self.head(queue)? else {
-            return self
-                .consumed(queue, |same| same)
-                .map(|(delivered, ..)| delivered);
+    /// Opens a queue for a consumer.
+    pub(super) fn open(&mut self, queue: &str) -> Result<Opened, BusError> {
+        let Some(head) = self.head(queue)? else {
+            let (before, ..) = self.consumed(queue, |same| same)?;
+            return Ok(Opened {
+                before,
+                ..Opened::default()
+            });
         };
-        let (delivered, _, opened) = self.consumed(queue, |(delivered, head, opened)| {
-            let again = delivered >= sequence;
-            let opened = if again && head == sequence {
-                opened + 1
+        let (before, _, times) = self.consumed(queue, |(delivered, known, opened)| {
+            let again = delivered >= head;
+            let opened = if again && known == head {
+                opened.saturating_add(1)
             } else {
                 u32::from(again)
             };
-            (delivered, sequence, opened)
+            (delivered, head, opened)
         })?;
-        if opened > DELIVERY_LIMIT && queue != DEAD {
-            tracing::error!(
-                queue,
-                id = message.message_id,
-                "a message was delivered too often"
-            );
-            self.accept(queue, sequence)?;
-            self.bury(&exhausted(message))?;
-        }
-        Ok(delivered)
+        Ok(Opened {
+            before,
+            head,
+            times,
+        })
     }
 
     /// Notes that a consumer was closed in peace: this opening says nothing against the head.
@@ -294,7 +298,8 @@ impl<'a> Change<'a> {
         .map(drop)
     }
 
-    fn head(&self, queue: &str) -> Result<Option<(u64, Message)>, BusError> {
+    /// The sequence of the first message of a queue.
+    fn head(&self, queue: &str) -> Result<Option<u64>, BusError> {
         let queues = self.transaction.open_table(QUEUES).map_err(failed)?;
         let mut range = queues
             .range((queue, 0)..=(queue, u64::MAX))
@@ -302,10 +307,9 @@ impl<'a> Change<'a> {
         let Some(entry) = range.next() else {
             return Ok(None);
         };
-        let (key, value) = entry.map_err(failed)?;
+        let (key, _) = entry.map_err(failed)?;
         let (_, sequence) = key.value();
-        let message = record::decode(value.value()).map_err(|_| damaged(queue, sequence))?;
-        Ok(Some((sequence, message)))
+        Ok(Some(sequence))
     }
 
     fn consumed(
@@ -327,12 +331,4 @@ impl<'a> Change<'a> {
         }
         Ok(after)
     }
-}
-
-fn exhausted(mut message: Message) -> Message {
-    let reason = format!("delivered {DELIVERY_LIMIT} times and never accepted");
-    message
-        .headers
-        .insert(REASON.to_owned(), HeaderValue::Text(reason));
-    message
 }

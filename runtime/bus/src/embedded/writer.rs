@@ -7,7 +7,7 @@ use redb::Database;
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_event::{Message, Subscription};
 
-use super::tables::Change;
+use super::tables::{Change, Opened};
 use super::{record, tables};
 use crate::publisher::Target;
 use crate::{BusError, Confirmation, PublishError, State};
@@ -51,7 +51,7 @@ pub(super) enum Command {
     /// Opens a queue for a consumer; the answer is up to where it was handed out before.
     Open {
         queue: String,
-        reply: Reply<u64>,
+        reply: Reply<Opened>,
     },
     Close {
         queue: String,
@@ -63,7 +63,7 @@ pub(super) enum Command {
 enum Outcome {
     Done,
     /// The queue is open, and was handed out up to here.
-    Opened(u64),
+    Opened(Opened),
     /// The message cannot be kept, for this reason.
     TooLarge(String),
     Missing(BusError),
@@ -196,7 +196,7 @@ impl Command {
                 let opened = match outcome {
                     Outcome::Missing(error) => Err(error),
                     Outcome::Opened(delivered) => Ok(delivered),
-                    _ => Ok(0),
+                    _ => Ok(Opened::default()),
                 };
                 drop(reply.send(opened));
             }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use weir_bus::BusError;
-use weir_event::{HeaderValue, Message};
+use weir_bus::{BusError, Topology};
+use weir_event::{HeaderValue, Message, Properties};
 
 use crate::support::{
-    Fixture, assert_quiet, ids, message, publish, subscriptions, take, take_ids, within,
+    Fixture, assert_quiet, attach, ids, message, publish, publish_all, slaves, subscriptions, take,
+    take_ids, within,
 };
 
 /// Makes two tests of each promise.
@@ -35,11 +36,14 @@ on_both! {
     one_consumer_of_a_queue_is_active,
     subscriptions_choose,
     two_subscriptions_that_match_give_one_copy,
-    detaching_stops_queueing_and_keeps_what_is_queued,
+    what_is_not_wanted_any_more_is_not_queued_and_what_is_queued_stays,
+    what_another_process_left_bound_is_unbound,
+    further_keys_reach_their_slaves_and_nobody_twice,
     slaves_are_independent,
     a_queue_that_is_not_attached_is_an_error,
-    dead_letters_keep_bytes_and_headers,
-    what_is_delivered_too_often_becomes_a_dead_letter,
+    dead_letters_keep_bytes_properties_and_headers,
+    nothing_that_its_sender_said_hinders_a_dead_letter,
+    what_comes_back_often_is_counted_and_stays,
     a_large_message_arrives_whole,
     confirms_come_in_order_of_the_tickets,
     what_nobody_subscribes_to_is_confirmed,
@@ -49,7 +53,7 @@ on_both! {
 
 async fn messages_come_in_order(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=500).await;
     let mut consumer = bus.slave("eu", 1000);
     let (taken, _) = take_ids(&mut consumer, 500).await;
@@ -58,7 +62,7 @@ async fn messages_come_in_order(fixture: Fixture) {
 
 async fn no_more_than_the_prefetch_is_unsettled(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=30).await;
     let mut consumer = bus.slave("eu", 7);
     let mut tags = Vec::new();
@@ -74,7 +78,7 @@ async fn no_more_than_the_prefetch_is_unsettled(fixture: Fixture) {
 
 async fn what_is_accepted_does_not_come_again(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=10).await;
     let mut consumer = bus.slave("eu", 10);
     let (_, tag) = take_ids(&mut consumer, 6).await;
@@ -90,7 +94,7 @@ async fn what_is_accepted_does_not_come_again(fixture: Fixture) {
 
 async fn what_is_not_accepted_comes_again_in_order(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=5).await;
     let mut consumer = bus.slave("eu", 3);
     let first = take(&mut consumer).await;
@@ -116,7 +120,7 @@ async fn what_is_not_accepted_comes_again_in_order(fixture: Fixture) {
 
 async fn accepting_a_void_tag_does_nothing(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=4).await;
     let mut consumer = bus.slave("eu", 2);
     let (_, tag) = take_ids(&mut consumer, 2).await;
@@ -133,7 +137,7 @@ async fn accepting_a_void_tag_does_nothing(fixture: Fixture) {
 
 async fn one_consumer_of_a_queue_is_active(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=4).await;
     let mut active = bus.slave("eu", 1);
     take(&mut active).await;
@@ -163,9 +167,7 @@ async fn subscriptions_choose(fixture: Fixture) {
         ("some", &["_global.style.removed", "topp"]),
         ("hashes", &["#.#.style.#"]),
     ];
-    for (slave, patterns) in patterns {
-        bus.attach(slave, &subscriptions(patterns)).await.unwrap();
-    }
+    attach(&bus, &patterns).await;
     let mut publisher = bus.publisher();
     for key in keys {
         publisher.publish(message(key, key)).await;
@@ -189,36 +191,76 @@ async fn subscriptions_choose(fixture: Fixture) {
 
 async fn two_subscriptions_that_match_give_one_copy(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["topp.#", "#.added"]))
-        .await
-        .unwrap();
+    attach(&bus, &[("eu", &["topp.#", "#.added"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=2).await;
     let (taken, _) = take_ids(&mut bus.slave("eu", 10), 2).await;
     assert_eq!(taken, ids(1..=2));
 }
 
-async fn detaching_stops_queueing_and_keeps_what_is_queued(fixture: Fixture) {
+async fn what_is_not_wanted_any_more_is_not_queued_and_what_is_queued_stays(fixture: Fixture) {
     let bus = fixture.bus().await;
-    let all = subscriptions(&["topp.#", "_global.#"]);
-    bus.attach("eu", &all).await.unwrap();
+    attach(&bus, &[("eu", &["topp.#", "_global.#"])]).await;
     let mut publisher = bus.publisher();
     publish(&mut publisher, "topp.layer.added", 1..=1).await;
-    bus.detach("eu", &all[..1]).await.unwrap();
+    attach(&bus, &[("eu", &["_global.#"])]).await;
     publish(&mut publisher, "topp.layer.added", 2..=2).await;
     publish(&mut publisher, "_global.style.added", 3..=3).await;
-    bus.detach("eu", &all).await.unwrap();
+    attach(&bus, &[]).await;
     publish(&mut publisher, "_global.style.added", 4..=4).await;
-    bus.attach("eu", &all).await.unwrap();
+    attach(&bus, &[("eu", &["topp.#"])]).await;
     publish(&mut publisher, "topp.layer.added", 5..=5).await;
     let (taken, _) = take_ids(&mut bus.slave("eu", 10), 3).await;
     assert_eq!(taken, ids([1, 3, 5]));
 }
 
+async fn what_another_process_left_bound_is_unbound(fixture: Fixture) {
+    let bus = fixture.bus().await;
+    let before = [("eu", &["topp.#", "_global.#"][..]), ("gone", &["#"])];
+    attach(&bus, &before).await;
+    drop(bus);
+    let bus = fixture.bus().await;
+    let topology = Topology {
+        slaves: slaves(&[("eu", &["topp.#"])]),
+        earlier: slaves(&before),
+    };
+    within("maintaining", bus.maintain(&topology))
+        .await
+        .unwrap();
+    let mut publisher = bus.publisher();
+    publish(&mut publisher, "_global.style.added", 1..=1).await;
+    publish(&mut publisher, "topp.layer.added", 2..=2).await;
+    assert_eq!(take(&mut bus.slave("eu", 10)).await.id(), "2");
+    assert_quiet(&mut bus.slave("gone", 10)).await;
+}
+
+async fn further_keys_reach_their_slaves_and_nobody_twice(fixture: Fixture) {
+    let bus = fixture.bus().await;
+    let wanted: [(&str, &[&str]); 4] = [
+        ("old", &["topp.#"]),
+        ("new", &["sf.#"]),
+        ("both", &["topp.#", "sf.*.*"]),
+        ("other", &["_global.#"]),
+    ];
+    attach(&bus, &wanted).await;
+    let moved = Message {
+        also_to: vec!["topp.layer.modified".to_owned()],
+        ..message("sf.layer.modified", "moved")
+    };
+    let mut publisher = bus.publisher();
+    publisher.publish(moved.clone()).await;
+    let confirmed = within("a confirm", publisher.confirmed()).await;
+    assert_eq!(confirmed.result, Ok(()));
+    for slave in ["old", "new", "both"] {
+        let mut consumer = bus.slave(slave, 10);
+        assert_eq!(take(&mut consumer).await.message, moved, "{slave}");
+        assert_quiet(&mut consumer).await;
+    }
+    assert_quiet(&mut bus.slave("other", 10)).await;
+}
+
 async fn slaves_are_independent(fixture: Fixture) {
     let bus = fixture.bus().await;
-    for slave in ["eu", "us"] {
-        bus.attach(slave, &subscriptions(&["#"])).await.unwrap();
-    }
+    attach(&bus, &[("eu", &["#"]), ("us", &["#"])]).await;
     let mut stuck = bus.slave("us", 1);
     publish(&mut bus.publisher(), "topp.layer.added", 1..=50).await;
     take(&mut stuck).await;
@@ -238,7 +280,7 @@ async fn a_queue_that_is_not_attached_is_an_error(fixture: Fixture) {
         matches!(&error, BusError::Missing(what) if what.contains("weir.slave.eu")),
         "{error}"
     );
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=1).await;
     assert_eq!(
         take(&mut consumer).await.id(),
@@ -247,7 +289,7 @@ async fn a_queue_that_is_not_attached_is_an_error(fixture: Fixture) {
     );
 }
 
-async fn dead_letters_keep_bytes_and_headers(fixture: Fixture) {
+async fn dead_letters_keep_bytes_properties_and_headers(fixture: Fixture) {
     let bus = fixture.bus().await;
     let table = BTreeMap::from([("inner".to_owned(), HeaderValue::Bool(false))]);
     let headers = [
@@ -269,9 +311,19 @@ async fn dead_letters_keep_bytes_and_headers(fixture: Fixture) {
     ];
     let letter = Message {
         routing_key: "topp.layer.added".to_owned(),
-        also_to: Vec::new(),
+        also_to: vec!["sf.layer.added".to_owned()],
         message_id: Some("e-1".to_owned()),
         content_type: Some("application/cloudevents+json".to_owned()),
+        properties: Properties {
+            content_encoding: Some("gzip".to_owned()),
+            priority: Some(3),
+            correlation_id: Some("c-1".to_owned()),
+            reply_to: Some("answers".to_owned()),
+            timestamp: Some(1_787_000_000),
+            kind: Some("catalog".to_owned()),
+            app_id: Some("geoserver".to_owned()),
+            ..Properties::default()
+        },
         headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
         payload: Bytes::from_static(b"\0not { json \xff"),
     };
@@ -281,35 +333,50 @@ async fn dead_letters_keep_bytes_and_headers(fixture: Fixture) {
     assert_eq!(take(&mut bus.dead_letters(1)).await.message, letter);
 }
 
-async fn what_is_delivered_too_often_becomes_a_dead_letter(fixture: Fixture) {
+async fn nothing_that_its_sender_said_hinders_a_dead_letter(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
-    publish(&mut bus.publisher(), "topp.layer.added", 1..=2).await;
-    let mut deliveries = 0;
-    loop {
+    let letter = Message {
+        properties: Properties {
+            expiration: Some("1".to_owned()),
+            user_id: Some("somebody".to_owned()),
+            reply_to: Some("amq.rabbitmq.reply-to".to_owned()),
+            ..Properties::default()
+        },
+        headers: BTreeMap::from([("CC".to_owned(), HeaderValue::from("not a list"))]),
+        ..message("topp.layer.added", 1)
+    };
+    publish_all(&mut bus.dead(), [letter]).await;
+    // What comes later would overtake it, had it expired.
+    publish(&mut bus.dead(), "topp.layer.added", 2..=2).await;
+    let taken = take(&mut bus.dead_letters(1)).await;
+    assert_eq!(taken.id(), "1");
+    assert_eq!(taken.message.properties, Properties::default());
+    for (name, value) in [
+        ("weir-expiration", "1"),
+        ("weir-user-id", "somebody"),
+        ("weir-reply-to", "amq.rabbitmq.reply-to"),
+    ] {
+        assert_eq!(taken.message.header(name), Some(value), "{name}");
+    }
+}
+
+async fn what_comes_back_often_is_counted_and_stays(fixture: Fixture) {
+    let bus = fixture.bus().await;
+    attach(&bus, &[("eu", &["#"])]).await;
+    publish(&mut bus.publisher(), "topp.layer.added", 1..=1).await;
+    for count in 0..60 {
         let mut consumer = bus.slave("eu", 1);
         let taken = take(&mut consumer).await;
-        assert_eq!(
-            taken.redelivered,
-            deliveries > 0 && taken.id() == "1",
-            "{deliveries}"
-        );
-        if taken.id() == "2" {
-            break;
-        }
-        deliveries += 1;
-        assert!(deliveries < 60, "it comes for ever");
+        assert_eq!((taken.id(), taken.delivery_count), ("1", count));
+        assert_eq!(taken.redelivered, count > 0);
         drop(consumer);
     }
-    assert_eq!(deliveries, 51, "once, and fifty times again");
-    let letter = take(&mut bus.dead_letters(1)).await;
-    assert_eq!(letter.id(), "1");
-    assert_eq!(letter.message.payload, "payload of 1");
+    assert_quiet(&mut bus.dead_letters(1)).await;
 }
 
 async fn a_large_message_arrives_whole(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     let payload: Bytes = (0..1 << 20).map(|n: u32| n.to_le_bytes()[0]).collect();
     let mut publisher = bus.publisher();
     publisher
@@ -352,11 +419,11 @@ async fn what_nobody_subscribes_to_is_confirmed(fixture: Fixture) {
 
 async fn declaring_and_attaching_twice_changes_nothing(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["topp.#"])).await.unwrap();
+    attach(&bus, &[("eu", &["topp.#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=1).await;
     drop(bus);
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["topp.#"])).await.unwrap();
+    attach(&bus, &[("eu", &["topp.#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 2..=2).await;
     let (taken, _) = take_ids(&mut bus.slave("eu", 10), 2).await;
     assert_eq!(taken, ids(1..=2));
@@ -364,7 +431,7 @@ async fn declaring_and_attaching_twice_changes_nothing(fixture: Fixture) {
 
 async fn preflight_finds_nothing_wrong_with_our_own(fixture: Fixture) {
     let bus = fixture.bus().await;
-    bus.attach("eu", &subscriptions(&["topp.#"])).await.unwrap();
+    attach(&bus, &[("eu", &["topp.#"])]).await;
     assert_eq!(
         within("preflight", bus.preflight(&["eu", "us"])).await,
         Ok(Vec::new())

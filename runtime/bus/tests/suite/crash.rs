@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use weir_bus::{Address, Bus, BusError};
 
-use crate::support::{Fixture, message, subscriptions, take};
+use crate::support::{Fixture, attach, message, take};
 
 /// Tells a test that it is the child, and where the store is.
 const STORE: &str = "WEIR_TEST_CRASH_STORE";
@@ -58,7 +58,7 @@ async fn publishes_until_it_is_killed() {
     let bus = Bus::open(&Address::Embedded(PathBuf::from(store)))
         .await
         .unwrap();
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     let mut publisher = bus.publisher();
     for number in 1.. {
         publisher.publish(message("topp.layer.added", number)).await;

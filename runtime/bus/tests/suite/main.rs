@@ -7,5 +7,7 @@
 
 mod both;
 mod crash;
+mod proxy;
 mod rabbitmq;
 mod support;
+mod upkeep;

@@ -1,97 +1,21 @@
 //! What only a broker can do to us.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties, ExchangeKind};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use weir_bus::{
-    AmqpUrl, Bus, BusError, Confirmation, Consumer, PublishError, Publisher, Received, State,
+    AmqpUrl, Bus, BusError, BusSettings, Confirmation, Consumer, PublishError, Publisher, Received,
+    State, Topology,
 };
 use weir_event::Message;
 
+use crate::proxy::Proxy;
 use crate::support::{
-    Fixture, amqp, assert_quiet, ids, message, publish, rabbitmqctl, subscriptions, take, take_ids,
-    vhost, within,
+    Fixture, amqp, assert_quiet, attach, channel, ids, message, publish, publish_one, rabbitmqctl,
+    slaves, take, take_ids, within,
 };
-
-/// A way to the broker that can be cut.
-struct Proxy {
-    url: String,
-    vhost: String,
-    /// Changes to cut every connection.
-    cut: watch::Sender<()>,
-    /// While set, connections are taken and dropped at once.
-    closed: Arc<AtomicBool>,
-}
-
-impl Proxy {
-    async fn new() -> Option<Self> {
-        let (direct, vhost) = vhost()?;
-        let (credentials, rest) = direct.split_once('@').unwrap();
-        let (broker, path) = rest.split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("{credentials}@{}/{path}", listener.local_addr().unwrap());
-        let (cut, cuts) = watch::channel(());
-        let closed = Arc::new(AtomicBool::new(false));
-        tokio::spawn(serve(
-            listener,
-            broker.to_owned(),
-            cuts,
-            Arc::clone(&closed),
-        ));
-        Some(Self {
-            url,
-            vhost,
-            cut,
-            closed,
-        })
-    }
-
-    async fn bus(&self) -> Bus {
-        Bus::open(&self.url.parse().unwrap()).await.unwrap()
-    }
-
-    fn cut(&self) {
-        self.cut.send_replace(());
-    }
-
-    fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        self.cut();
-    }
-
-    fn open(&self) {
-        self.closed.store(false, Ordering::SeqCst);
-    }
-}
-
-async fn serve(
-    listener: TcpListener,
-    broker: String,
-    cuts: watch::Receiver<()>,
-    closed: Arc<AtomicBool>,
-) {
-    while let Ok((mut near, _)) = listener.accept().await {
-        if closed.load(Ordering::SeqCst) {
-            continue;
-        }
-        let (broker, mut cuts) = (broker.clone(), cuts.clone());
-        cuts.mark_unchanged();
-        tokio::spawn(async move {
-            let mut far = TcpStream::connect(broker).await.unwrap();
-            tokio::select! {
-                _ = copy_bidirectional(&mut near, &mut far) => {}
-                _ = cuts.changed() => {}
-            }
-        });
-    }
-}
 
 /// The next thing that a consumer has, as an id; `None` for a restart.
 async fn next(consumer: &mut Consumer) -> Option<(u64, String)> {
@@ -107,8 +31,7 @@ async fn a_cut_connection_voids_what_is_unsettled_and_loses_nothing() {
         return;
     };
     let bus = proxy.bus().await;
-    bus.declare().await.unwrap();
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     publish(&mut bus.publisher(), "topp.layer.added", 1..=40).await;
     let mut consumer = bus.slave("eu", 7);
     let (_, accepted) = take_ids(&mut consumer, 3).await;
@@ -148,8 +71,7 @@ async fn every_ticket_is_answered_across_cuts_and_what_is_confirmed_is_there() {
         return;
     };
     let bus = proxy.bus().await;
-    bus.declare().await.unwrap();
-    bus.attach("eu", &subscriptions(&["#"])).await.unwrap();
+    attach(&bus, &[("eu", &["#"])]).await;
     let mut publisher = bus.publisher();
     let mut confirmed = Vec::new();
     for number in 1..=3000_u64 {
@@ -194,13 +116,6 @@ async fn every_ticket_is_answered_across_cuts_and_what_is_confirmed_is_there() {
     assert!(lost.is_empty(), "lost: {lost:?}");
 }
 
-async fn publish_one(publisher: &mut Publisher, message: Message) -> Result<(), PublishError> {
-    let sent = publisher.publish(message).await;
-    let Confirmation { ticket, result } = within("a confirm", publisher.confirmed()).await;
-    assert_eq!(ticket, sent);
-    result
-}
-
 #[tokio::test]
 async fn a_broker_that_is_away_is_waited_for_by_all_but_publishers() {
     let Some(proxy) = Proxy::new().await else {
@@ -221,7 +136,7 @@ async fn a_broker_that_is_away_is_waited_for_by_all_but_publishers() {
 
     let declaring = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.declare().await }
+        async move { bus.maintain(&Topology::default()).await }
     });
     proxy.open();
     within("declaring", declaring).await.unwrap().unwrap();
@@ -234,7 +149,8 @@ async fn a_broker_that_is_away_is_waited_for_by_all_but_publishers() {
 
 /// A consumer whose queue takes the key `routable` of an exchange.
 async fn bound(url: &AmqpUrl, exchange: &str, publisher: &mut Publisher) -> Consumer {
-    let mut consumer = Bus::foreign(url, "other", exchange, &["routable".to_owned()], 1000);
+    let (settings, keys) = (BusSettings::default(), ["routable".to_owned()]);
+    let mut consumer = Bus::foreign(url, &settings, "other", exchange, &keys, 1000);
     // The publisher declares the exchange.
     let declared = publish_one(publisher, message("unroutable", "first")).await;
     assert_eq!(
@@ -311,7 +227,8 @@ async fn a_master_that_is_not_there_yet_is_named_and_waited_for() {
         return;
     };
     let url = amqp(&fixture.address);
-    let mut consumer = Bus::foreign(url, "cloud", "geoserver", &["#".to_owned()], 10);
+    let (settings, keys) = (BusSettings::default(), ["#".to_owned()]);
+    let mut consumer = Bus::foreign(url, &settings, "cloud", "geoserver", &keys, 10);
     let error = within("an error", consumer.next()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -407,18 +324,12 @@ async fn a_queue_that_is_declared_otherwise_is_named() {
         "{mismatches:?}"
     );
 
-    bus.declare().await.unwrap();
-    let error = within("attaching", bus.attach("eu", &subscriptions(&["#"])))
+    let topology = Topology {
+        slaves: slaves(&[("eu", &["#"])]),
+        ..Topology::default()
+    };
+    let error = within("maintaining", bus.maintain(&topology))
         .await
         .unwrap_err();
     assert_eq!(error, BusError::Mismatch(mismatches[0].clone()));
-}
-
-/// A channel of somebody else.
-async fn channel(fixture: &Fixture) -> lapin::Channel {
-    let url = fixture.url.as_deref().unwrap();
-    let connection = Connection::connect(url, ConnectionProperties::default())
-        .await
-        .unwrap();
-    connection.create_channel().await.unwrap()
 }

@@ -6,8 +6,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use lapin::{Connection, ConnectionProperties};
 use tempfile::TempDir;
-use weir_bus::{Address, AmqpUrl, Bus, Consumer, Publisher, Received};
+use weir_bus::{
+    Address, AmqpUrl, Bus, Confirmation, Consumer, PublishError, Publisher, Received,
+    Subscriptions, Topology,
+};
 use weir_event::{Message, Subscription};
 
 /// How long anything may take before a test gives up on it.
@@ -18,13 +22,14 @@ const URL: &str = "WEIR_TEST_AMQP_URL";
 
 /// How many virtual hosts are made at once: a call of `rabbitmqctl` takes long, and each test needs
 /// a virtual host of its own.
-const VHOSTS: usize = 32;
+const VHOSTS: usize = 48;
 
 /// An empty bus of one test.
 pub(crate) struct Fixture {
     pub(crate) address: Address,
     /// With the password, on RabbitMQ.
     pub(crate) url: Option<String>,
+    pub(crate) vhost: Option<String>,
     _directory: Option<TempDir>,
 }
 
@@ -35,26 +40,28 @@ impl Fixture {
         Self {
             address,
             url: None,
+            vhost: None,
             _directory: Some(directory),
         }
     }
 
     /// `None`, and says so, if there is no broker to test with.
     pub(crate) fn rabbitmq() -> Option<Self> {
-        let (url, _) = vhost()?;
+        let (url, vhost) = vhost()?;
         Some(Self {
             address: url.parse().unwrap(),
             url: Some(url),
+            vhost: Some(vhost),
             _directory: None,
         })
     }
 
-    /// The bus, declared.
+    /// The bus, with no slaves.
     pub(crate) async fn bus(&self) -> Bus {
         let bus = within("opening the bus", Bus::open(&self.address))
             .await
             .unwrap();
-        within("declaring", bus.declare()).await.unwrap();
+        attach(&bus, &[]).await;
         bus
     }
 }
@@ -113,6 +120,24 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     done.unwrap_or_else(|_| panic!("{what} took longer than {PATIENCE:?}"))
 }
 
+/// Has the bus keep these slaves, with what they subscribe to.
+pub(crate) async fn attach(bus: &Bus, wanted: &[(&str, &[&str])]) {
+    let topology = Topology {
+        slaves: slaves(wanted),
+        ..Topology::default()
+    };
+    within("maintaining", bus.maintain(&topology))
+        .await
+        .unwrap();
+}
+
+pub(crate) fn slaves(slaves: &[(&str, &[&str])]) -> Subscriptions {
+    let slaves = slaves.iter();
+    slaves
+        .map(|(slave, patterns)| ((*slave).to_owned(), subscriptions(patterns)))
+        .collect()
+}
+
 pub(crate) fn subscriptions(patterns: &[&str]) -> Vec<Subscription> {
     patterns
         .iter()
@@ -147,11 +172,28 @@ pub(crate) async fn publish(
     }
 }
 
+/// Publishes messages, and waits until each is confirmed.
+pub(crate) async fn publish_all(
+    publisher: &mut Publisher,
+    messages: impl IntoIterator<Item = Message>,
+) {
+    let mut sent = 0;
+    for message in messages {
+        publisher.publish(message).await;
+        sent += 1;
+    }
+    for _ in 0..sent {
+        let confirmation = within("a confirm", publisher.confirmed()).await;
+        assert_eq!(confirmation.result, Ok(()));
+    }
+}
+
 /// A delivery, taken apart.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) tag: u64,
     pub(crate) redelivered: bool,
+    pub(crate) delivery_count: u32,
     pub(crate) message: Message,
 }
 
@@ -166,10 +208,12 @@ pub(crate) async fn take(consumer: &mut Consumer) -> Taken {
         Received::Delivery {
             tag,
             redelivered,
+            delivery_count,
             message,
         } => Taken {
             tag,
             redelivered,
+            delivery_count,
             message,
         },
         Received::Restarted => panic!("the connection was lost"),
@@ -209,4 +253,24 @@ pub(crate) fn amqp(address: &Address) -> &AmqpUrl {
         Address::Amqp(url) => url,
         Address::Embedded(_) => panic!("not on RabbitMQ"),
     }
+}
+
+/// What became of one message.
+pub(crate) async fn publish_one(
+    publisher: &mut Publisher,
+    message: Message,
+) -> Result<(), PublishError> {
+    let sent = publisher.publish(message).await;
+    let Confirmation { ticket, result } = within("a confirm", publisher.confirmed()).await;
+    assert_eq!(ticket, sent);
+    result
+}
+
+/// A channel of somebody else.
+pub(crate) async fn channel(fixture: &Fixture) -> lapin::Channel {
+    let url = fixture.url.as_deref().unwrap();
+    let connection = Connection::connect(url, ConnectionProperties::default())
+        .await
+        .unwrap();
+    connection.create_channel().await.unwrap()
 }

@@ -56,10 +56,12 @@ impl Source for BusSource {
                         weir_bus::Received::Delivery {
                             tag,
                             redelivered,
+                            delivery_count,
                             message,
                         } => Received::Delivery(Delivery {
                             tag,
                             redelivered,
+                            delivery_count,
                             message,
                         }),
                         weir_bus::Received::Restarted => Received::Restarted,

@@ -113,6 +113,7 @@ impl Source for LineSource {
                     return Ok(Received::Delivery(Delivery {
                         tag,
                         redelivered: false,
+                        delivery_count: 0,
                         message,
                     }));
                 }
