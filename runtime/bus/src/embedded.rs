@@ -4,25 +4,25 @@
 //! the disk is shared by all that published or accepted meanwhile. Consumers read for themselves.
 
 mod consumer;
+mod file;
 mod publisher;
 mod record;
 mod tables;
 mod writer;
 
 use std::collections::HashMap;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use redb::{Database, DatabaseError};
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_event::Subscription;
 
 use crate::consumer::Source;
 use crate::publisher::Target;
 use crate::{BusError, State};
-use writer::Command;
+use file::File;
+use writer::{Command, Writer};
 
 pub(crate) use consumer::Consumer;
 pub(crate) use publisher::Publisher;
@@ -33,10 +33,8 @@ const DEAD: &str = "weir.dead";
 /// How much of the past the log keeps, in bytes.
 const LOG_BYTES: u64 = 256 << 20;
 
-/// How much of the store is held in memory.
-const CACHE_BYTES: usize = 16 << 20;
-
-/// How many commands may wait for the writer. They hold the messages, so this bounds memory.
+/// How many commands may wait for the writer. The messages in them are bounded by bytes as well, by
+/// what each publisher may have unconfirmed.
 const COMMANDS: usize = 256;
 
 /// An open store. Clones share it; the last one to go waits until everything is written.
@@ -45,11 +43,11 @@ pub(crate) struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    database: Arc<Database>,
+    file: Arc<File>,
     /// `None` once the store is being closed, which is how the writer ends.
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
-    /// Changes with every commit.
+    /// Changes with every commit, and when the file was opened anew.
     commits: watch::Receiver<u64>,
     state: watch::Receiver<State>,
     /// Held by the active consumer of each queue.
@@ -62,49 +60,21 @@ impl Store {
     }
 
     fn open_with_log(directory: &Path, log_bytes: u64) -> Result<Self, BusError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            BusError::Store(format!("{error} (in {})", directory.display()))
-        };
-        // Messages may hold secrets: what is made here is for nobody else.
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| failed(&error))?;
-        let owner = directory.join("bus.pid");
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(directory.join("bus.redb"))
-            .map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen => BusError::InUse {
-                    directory: directory.to_owned(),
-                    owner: match std::fs::read_to_string(&owner) {
-                        Ok(pid) => format!("process {pid}"),
-                        Err(_) => "another process".to_owned(),
-                    },
-                },
-                error => failed(&error),
-            })?;
-        std::fs::write(&owner, std::process::id().to_string()).map_err(|error| failed(&error))?;
-        tables::prepare(&database).map_err(|error| failed(&error))?;
-
-        let database = Arc::new(database);
+        let file = Arc::new(File::open(directory)?);
         let (commands, waiting) = mpsc::channel(COMMANDS);
         let (commits_sender, commits) = watch::channel(0);
         let (state_sender, state) = watch::channel(State::Connected);
-        let writer = writer::Writer {
-            database: Arc::clone(&database),
-            commands: waiting,
-            commits: commits_sender,
-            state: state_sender,
+        let writer = Writer::new(
+            Arc::clone(&file),
+            waiting,
+            commits_sender,
+            state_sender,
             log_bytes,
-        };
-        let writer = std::thread::Builder::new()
-            .name("weir-bus".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|error| failed(&error))?;
+        );
+        let writer = writer::spawn(writer)
+            .map_err(|error| BusError::Store(format!("cannot start its writer: {error}")))?;
         Ok(Self(Arc::new(Inner {
-            database,
+            file,
             commands: Some(commands),
             writer: Some(writer),
             commits,
@@ -226,7 +196,7 @@ mod tests {
         for _ in 0..100 {
             publisher.confirmed().await.result.unwrap();
         }
-        let log = tables::read_log(&store.0.database).unwrap();
+        let log = store.0.file.with(tables::read_log).unwrap().unwrap();
         let kept: Vec<u64> = log.iter().map(|(sequence, _)| *sequence).collect();
         let bytes: usize = log.iter().map(|(_, message)| message.payload.len()).sum();
         assert!(bytes <= 10_000 && bytes > 5_000, "{bytes}");

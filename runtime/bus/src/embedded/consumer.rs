@@ -90,14 +90,17 @@ impl Consumer {
             }
             self.commits.borrow_and_update();
             // A read that takes microseconds is not worth a change of threads.
-            self.ahead.extend(tables::read(
-                &self.store.database,
-                &self.queue,
-                self.read,
-                room,
-            )?);
+            let read = |database: &_| tables::read(database, &self.queue, self.read, room);
+            match self.store.file.with(read) {
+                Ok(messages) => self.ahead.extend(messages.into_iter().flatten()),
+                Err(error) => {
+                    self.store.send(Command::Prove).await?;
+                    return Err(error);
+                }
+            }
             match self.ahead.back() {
                 Some((sequence, _)) => self.read = *sequence,
+                // There is nothing, or the file is closed: either way, the writer will tell.
                 None => {
                     if self.commits.changed().await.is_err() {
                         return Err(super::gone());

@@ -1,12 +1,17 @@
 //! The thread that writes: what waits is one commit.
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
 
-use redb::Database;
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 use weir_event::{Message, Subscription};
 
+use super::file::File;
 use super::tables::{Change, Opened};
 use super::{record, tables};
 use crate::publisher::Target;
@@ -57,6 +62,9 @@ pub(super) enum Command {
         queue: String,
         reply: Reply<()>,
     },
+    /// Writes nothing, which shows whether it could. Who cannot read sends it, since a file that
+    /// failed has to be opened anew.
+    Prove,
 }
 
 /// What a command came to, apart from failures of the store, which are the same for all.
@@ -69,21 +77,87 @@ enum Outcome {
     Missing(BusError),
 }
 
+/// The first pause before the file is opened anew, and the longest: opening reads all of a file that
+/// was not closed in peace, and a disk that is full stays so for minutes.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Starts the thread.
+pub(super) fn spawn(writer: Writer) -> std::io::Result<JoinHandle<()>> {
+    // Of its own, so that it goes on to the end whatever becomes of everybody else's.
+    let clock = runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    std::thread::Builder::new()
+        .name("weir-bus".to_owned())
+        .spawn(move || clock.block_on(writer.run()))
+}
+
 pub(super) struct Writer {
-    pub(super) database: Arc<Database>,
-    pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) commits: watch::Sender<u64>,
-    pub(super) state: watch::Sender<State>,
-    pub(super) log_bytes: u64,
+    file: Arc<File>,
+    commands: mpsc::Receiver<Command>,
+    commits: watch::Sender<u64>,
+    state: watch::Sender<State>,
+    log_bytes: u64,
+    /// What nobody sends again, from batches that failed.
+    owed: Owed,
+    /// After a failure, until something is written again.
+    failure: Option<Failure>,
+}
+
+struct Failure {
+    error: BusError,
+    /// When the file is opened anew.
+    again: Instant,
+    pause: Duration,
+}
+
+/// Up to where each queue was accepted and handed out.
+#[derive(Default)]
+struct Owed {
+    accepted: BTreeMap<String, u64>,
+    delivered: BTreeMap<String, u64>,
 }
 
 impl Writer {
+    pub(super) fn new(
+        file: Arc<File>,
+        commands: mpsc::Receiver<Command>,
+        commits: watch::Sender<u64>,
+        state: watch::Sender<State>,
+        log_bytes: u64,
+    ) -> Self {
+        Self {
+            file,
+            commands,
+            commits,
+            state,
+            log_bytes,
+            owed: Owed::default(),
+            failure: None,
+        }
+    }
+
     /// Writes until nobody can send commands any more.
-    pub(super) fn run(mut self) {
-        while let Some(first) = self.commands.blocking_recv() {
+    async fn run(mut self) {
+        loop {
+            let first = match &self.failure {
+                None => self.commands.recv().await,
+                Some(failure) => match timeout_at(failure.again, self.commands.recv()).await {
+                    Ok(first) => first,
+                    Err(_) => {
+                        self.recover();
+                        continue;
+                    }
+                },
+            };
+            let Some(first) = first else { return };
             let batch = self.batch(first);
-            let written = self.write(&batch);
-            self.show(written.as_ref().err());
+            let written = match &self.failure {
+                None => self.attempt(&batch),
+                // Nobody is kept waiting by a disk that is full.
+                Some(failure) => Err(failure.error.clone()),
+            };
             match written {
                 Ok(outcomes) => {
                     for (command, outcome) in batch.into_iter().zip(outcomes) {
@@ -91,9 +165,60 @@ impl Writer {
                     }
                     self.commits.send_modify(|commits| *commits += 1);
                 }
-                Err(error) => batch.into_iter().for_each(|command| command.fail(&error)),
+                Err(error) => {
+                    self.owed.add(&batch);
+                    batch.into_iter().for_each(|command| command.fail(&error));
+                }
             }
         }
+    }
+
+    /// Opens the file anew, and proves that it can be written.
+    fn recover(&mut self) {
+        let recovered = self.file.reopen().and_then(|()| self.attempt(&[]));
+        match recovered {
+            Ok(_) => {
+                self.failure = None;
+                self.state.send_replace(State::Connected);
+                tracing::info!("the store of the embedded bus can be written again");
+                // Who found the file closed looks again.
+                self.commits.send_modify(|commits| *commits += 1);
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Commits the whole batch, or nothing of it. After a failure the file is closed.
+    fn attempt(&mut self, batch: &[Command]) -> Result<Vec<Outcome>, BusError> {
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(batch)));
+        let written = written.unwrap_or_else(|_| {
+            // What it was about is told already, by whatever hears of panics.
+            Err(BusError::Store("its writer panicked".to_owned()))
+        });
+        match &written {
+            Ok(_) => self.owed = Owed::default(),
+            Err(error) => self.failed(error.clone()),
+        }
+        written
+    }
+
+    fn failed(&mut self, error: BusError) {
+        self.file.close();
+        let pause = match &self.failure {
+            None => FIRST_PAUSE,
+            Some(failure) => (failure.pause * 2).min(LONGEST_PAUSE),
+        };
+        if self.failure.is_none() {
+            tracing::error!(%error, "nothing can be written, will keep trying");
+            let (since, error) = (SystemTime::now(), error.to_string());
+            self.state
+                .send_replace(State::Disconnected { since, error });
+        }
+        self.failure = Some(Failure {
+            error,
+            again: Instant::now() + pause,
+            pause,
+        });
     }
 
     fn batch(&mut self, first: Command) -> Vec<Command> {
@@ -109,36 +234,51 @@ impl Writer {
         batch
     }
 
-    /// Commits the whole batch, or nothing of it.
     fn write(&self, batch: &[Command]) -> Result<Vec<Outcome>, BusError> {
-        let transaction = self.database.begin_write().map_err(tables::failed)?;
-        let mut change = Change::begin(&transaction)?;
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let written = self.file.with(|database| {
+            let transaction = database.begin_write().map_err(tables::failed)?;
+            let mut change = Change::begin(&transaction)?;
+            self.owed.apply(&mut change)?;
+            let mut outcomes = Vec::with_capacity(batch.len());
+            for command in batch {
+                outcomes.push(match command.apply(&mut change, self.log_bytes) {
+                    Err(missing @ BusError::Missing(_)) => Outcome::Missing(missing),
+                    applied => applied?,
+                });
+            }
+            change.finish()?;
+            transaction.commit().map_err(tables::failed)?;
+            Ok(outcomes)
+        })?;
+        written.ok_or_else(|| BusError::Store("it is closed".to_owned()))
+    }
+}
+
+impl Owed {
+    /// Remembers what is in a batch that failed, and in nobody's hands any more.
+    fn add(&mut self, batch: &[Command]) {
         for command in batch {
-            outcomes.push(match command.apply(&mut change, self.log_bytes) {
-                Err(missing @ BusError::Missing(_)) => Outcome::Missing(missing),
-                applied => applied?,
-            });
+            let (owed, queue, through) = match command {
+                Command::Accept { queue, through } => (&mut self.accepted, queue, *through),
+                Command::Delivered { queue, through } => (&mut self.delivered, queue, *through),
+                _ => continue,
+            };
+            let known = owed.entry(queue.clone()).or_default();
+            *known = through.max(*known);
         }
-        change.finish()?;
-        transaction.commit().map_err(tables::failed)?;
-        Ok(outcomes)
     }
 
-    fn show(&self, error: Option<&BusError>) {
-        self.state.send_if_modified(|state| match (&*state, error) {
-            (State::Connected, Some(error)) => {
-                tracing::error!(%error, "nothing can be written");
-                let (since, error) = (SystemTime::now(), error.to_string());
-                *state = State::Disconnected { since, error };
-                true
+    fn apply(&self, change: &mut Change<'_>) -> Result<(), BusError> {
+        for (queue, through) in &self.delivered {
+            match change.delivered(queue, *through) {
+                Ok(()) | Err(BusError::Missing(_)) => {}
+                Err(error) => return Err(error),
             }
-            (State::Disconnected { .. }, None) => {
-                *state = State::Connected;
-                true
-            }
-            _ => false,
-        });
+        }
+        for (queue, through) in &self.accepted {
+            change.accept(queue, *through)?;
+        }
+        Ok(())
     }
 }
 
@@ -177,6 +317,7 @@ impl Command {
             } => change.detach(queue, subscriptions)?,
             Self::Open { queue, .. } => return change.open(queue).map(Outcome::Opened),
             Self::Close { queue, .. } => change.close(queue)?,
+            Self::Prove => {}
         }
         Ok(Outcome::Done)
     }
@@ -203,7 +344,7 @@ impl Command {
             Self::Attach { reply, .. } | Self::Detach { reply, .. } | Self::Close { reply, .. } => {
                 drop(reply.send(Ok(())));
             }
-            Self::Accept { .. } | Self::Delivered { .. } => {}
+            Self::Accept { .. } | Self::Delivered { .. } | Self::Prove => {}
         }
     }
 
@@ -221,8 +362,8 @@ impl Command {
             Self::Attach { reply, .. } | Self::Detach { reply, .. } | Self::Close { reply, .. } => {
                 drop(reply.send(Err(error.clone())));
             }
-            // What was not accepted comes again.
-            Self::Accept { .. } | Self::Delivered { .. } => {}
+            // They are owed.
+            Self::Accept { .. } | Self::Delivered { .. } | Self::Prove => {}
         }
     }
 }

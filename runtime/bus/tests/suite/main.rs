@@ -7,6 +7,7 @@
 
 mod both;
 mod crash;
+mod full_disk;
 mod proxy;
 mod rabbitmq;
 mod support;
