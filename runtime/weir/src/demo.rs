@@ -36,7 +36,7 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
         // What is not there in time shows as missing.
         drop(timeout(PATIENCE, exhibit.complete()).await);
     };
-    supervisor.run(Signals::new()?, complete).await?;
+    supervisor.run(Signals::new()?, complete).await;
 
     let mut out = std::io::stdout().lock();
     writeln!(out, "{exhibit}")?;

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod ends;
 mod inspect;
+mod kept;
 mod report;
 mod signals;
 mod supervisor;
@@ -80,14 +81,14 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let result = supervisor.run(signals, std::future::pending()).await;
+    supervisor.run(signals, std::future::pending()).await;
     for (pipeline, counts) in reports.counts() {
         info!(pipeline, "{counts}");
         for ((by, reason), count) in counts.dropped {
             info!(pipeline, count, by, reason, "dropped");
         }
     }
-    result
+    Ok(())
 }
 
 /// Logs to standard error, so that standard output is free for what a pipeline or command writes.

@@ -5,14 +5,15 @@
 //! meets a swap half-way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use tokio::sync::watch;
 use tokio::task::{self, JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use weir_bus::{AmqpUrl, Bus, BusSettings, Topology};
@@ -21,12 +22,13 @@ use weir_pipeline::chain::Chain;
 use weir_pipeline::file::Problems;
 use weir_pipeline::observe::Observer;
 use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
-use weir_pipeline::run::{Pipeline, RunError, Stopped};
+use weir_pipeline::run::Stopped;
 use weir_wasm::{Host, HostSettings, Workshop};
 
 use crate::attached::{Attached, Tap, wanted};
 use crate::config::Config;
-use crate::ends::{self, BusSink, Ends};
+use crate::ends::{self, Ends};
+use crate::kept::Kept;
 use crate::signals::{Signal, Signals};
 use crate::watcher::Watcher;
 
@@ -44,18 +46,23 @@ pub(crate) struct Supervisor {
     /// Masters that came to the end of their file: it is not read again because of other changes.
     finished: BTreeSet<PipelineId>,
     attached: Attached,
-    tasks: JoinSet<Result<Stopped, RunError>>,
+    tasks: JoinSet<Stopped>,
     watcher: Watcher,
     /// A plan that could not be taken over, and may be when a plugin of it changes.
     postponed: Option<Plan>,
+    /// True if that is because the broker is away: it is tried again before anything changes.
+    again: bool,
     /// What was last told about a configuration that cannot be read or is wrong.
     told: Option<String>,
     /// Plugins whose file cannot be used, which was told.
     faulty: BTreeSet<String>,
-    /// Why a pipeline cannot go on, if one ended while something else was waited for.
-    failed: Option<anyhow::Error>,
     observers: Arc<Observers>,
 }
+
+/// A plan was not taken over because nobody could ask the broker.
+#[derive(Debug, thiserror::Error)]
+#[error("the broker is away; it is tried again")]
+struct Away;
 
 struct Running {
     chain: watch::Sender<Arc<Chain>>,
@@ -64,10 +71,14 @@ struct Running {
 }
 
 /// How a pipeline's task ended.
-type Ended = Result<(task::Id, Result<Stopped, RunError>), JoinError>;
+type Ended = Result<(task::Id, Stopped), JoinError>;
 
 /// Signals to stop that come within this time are one.
 const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How much longer than a drain stopping takes at most: closing a channel in good order is an answer
+/// of the broker, and a pipeline that used up the drain still does that.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// How long taking bindings away may take: a broker that is away must not hold up a reload.
 const UNBIND: Duration = Duration::from_secs(10);
@@ -103,9 +114,9 @@ impl Supervisor {
             tasks: JoinSet::new(),
             watcher,
             postponed: None,
+            again: false,
             told: None,
             faulty: BTreeSet::new(),
-            failed: None,
             observers,
         };
         if let BusPlan::RabbitMq(_) = supervisor.plan.bus {
@@ -116,89 +127,107 @@ impl Supervisor {
         supervisor.bus.maintain(&topology).await?;
         supervisor.unbind(None).await;
         for (id, chain) in chains {
-            let ends = Ends::open(&supervisor.bus, &supervisor.plan, &id).await?;
-            supervisor.start_pipeline(id, chain, ends)?;
+            let ends = match Ends::open(&supervisor.bus, &supervisor.plan, &id).await {
+                Ok(ends) => Some(ends),
+                // It is tried again, and told.
+                Err(error) if may_pass(&error) => None,
+                Err(error) => return Err(error),
+            };
+            supervisor.start_pipeline(id, chain, ends);
         }
         let (masters, slaves) = (supervisor.plan.masters.len(), supervisor.plan.slaves.len());
         info!(masters, slaves, took = ?started.elapsed(), "running");
         Ok(supervisor)
     }
 
-    /// Runs until it is told to stop, or until `done`; gives an error if a pipeline cannot go on.
-    pub(crate) async fn run(
-        mut self,
-        mut signals: Signals,
-        done: impl Future<Output = ()>,
-    ) -> anyhow::Result<()> {
+    /// Runs until it is told to stop, or until `done`.
+    pub(crate) async fn run(mut self, mut signals: Signals, done: impl Future<Output = ()>) {
         let mut done = std::pin::pin!(done);
-        let failed = loop {
+        loop {
             let force = tokio::select! {
                 signal = signals.next() => match signal {
-                    Signal::Stop => break None,
+                    Signal::Stop => break,
                     Signal::Reload => true,
                 },
                 () = self.watcher.changed() => false,
-                Some(ended) = self.tasks.join_next_with_id() => match self.ended(ended) {
-                    Ok(()) => continue,
-                    Err(error) => break Some(error),
-                },
-                () = &mut done => break None,
+                () = sleep(UNBIND), if self.again => false,
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    self.ended(ended);
+                    continue;
+                }
+                () = &mut done => break,
             };
             tokio::select! {
-                () = self.refresh(force) => {
-                    if let Some(error) = self.failed.take() {
-                        break Some(error);
-                    }
-                }
+                () = self.refresh(force) => {}
                 // What takes long, such as a large plugin, does not keep a stop waiting.
-                () = signals.stop() => break None,
+                () = signals.stop() => break,
             }
-        };
+        }
         self.stop(&mut signals).await;
-        failed.map_or(Ok(()), Err)
     }
 
-    /// A pipeline ended: told to, at the end of its file, or because it cannot go on.
-    fn ended(&mut self, ended: Ended) -> anyhow::Result<()> {
+    /// A pipeline ended: told to, or at the end of its file.
+    fn ended(&mut self, ended: Ended) {
         let (task, result) = match ended {
-            Ok((task, result)) => (task, result.map_err(anyhow::Error::new)),
-            Err(panicked) => (panicked.id(), Err(anyhow::Error::new(panicked))),
+            Ok((task, stopped)) => (task, Ok(stopped)),
+            Err(error) => (error.id(), Err(error)),
         };
         let of_task = |(id, running): (&PipelineId, &Running)| {
             (running.task == task).then(|| (id.clone(), running.stop.is_cancelled()))
         };
         let Some((id, told)) = self.pipelines.iter().find_map(of_task) else {
-            return Ok(());
+            return;
         };
         self.pipelines.remove(&id);
-        match result.with_context(|| id.to_string())? {
-            Stopped { given_back: 0 } if told => info!(pipeline = %id, "stopped"),
-            Stopped { given_back } if told => {
+        match result {
+            Ok(Stopped { given_back: 0 }) if told => info!(pipeline = %id, "stopped"),
+            Ok(Stopped { given_back }) if told => {
                 info!(pipeline = %id, given_back, "stopped; what is given back comes again");
             }
-            _ => {
+            Ok(_) => {
                 info!(pipeline = %id, "at its end");
                 self.finished.insert(id);
             }
+            // Panics of the pipeline itself end within it: this is about what keeps it.
+            Err(error) => error!(pipeline = %id, %error, "ended, and is not kept any more"),
         }
-        Ok(())
     }
 
-    /// Masters stop first: what they publish meanwhile still finds its slaves.
+    /// Masters stop first: what they publish meanwhile still finds its slaves. All of it takes as
+    /// long as a drain may, and not longer, whatever hangs.
     async fn stop(&mut self, signals: &mut Signals) {
-        info!(at_most = ?self.plan.limits.drain, "stopping");
-        for masters in [true, false] {
-            let ids: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
-            let group = ids
+        let drain = self.plan.limits.drain;
+        info!(at_most = ?drain, "stopping");
+        let started = Instant::now();
+        let stopping = async {
+            let masters: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
+            let masters = masters
                 .iter()
-                .filter(|id| matches!(id, PipelineId::Master(_)) == masters);
-            tokio::select! {
-                () = self.stop_pipelines(group) => {}
-                () = told_again(signals) => {
-                    warn!("told again to stop: what is in flight comes again");
-                    return;
-                }
+                .filter(|id| matches!(id, PipelineId::Master(_)));
+            // A master that hangs leaves its slaves the other half.
+            if timeout(drain / 2, self.stop_pipelines(masters))
+                .await
+                .is_err()
+            {
+                warn!("masters take long to stop; slaves stop now as well");
             }
+            let all: Vec<PipelineId> = self.pipelines.keys().cloned().collect();
+            let left = drain.saturating_sub(started.elapsed());
+            let left = left.saturating_add(SLACK);
+            timeout(left, self.stop_pipelines(all.iter())).await.is_ok()
+        };
+        let in_time = tokio::select! {
+            in_time = stopping => in_time,
+            () = told_again(signals) => {
+                warn!("told again to stop: what is in flight comes again");
+                return;
+            }
+        };
+        if !in_time {
+            for id in self.pipelines.keys() {
+                warn!(pipeline = %id, "did not stop in time: what is in flight comes again");
+            }
+            self.tasks.abort_all();
         }
     }
 
@@ -222,7 +251,8 @@ impl Supervisor {
             .collect();
         self.miss_plugins();
         // A plan that waits for a plugin gets another chance when one comes.
-        let waits = self.postponed.is_some() && !new.is_empty();
+        let again = std::mem::take(&mut self.again);
+        let waits = self.postponed.is_some() && (again || !new.is_empty());
         match self.config.changed(force || waits) {
             Ok(None) => {
                 if self.told.is_some() && self.postponed.is_none() {
@@ -243,9 +273,16 @@ impl Supervisor {
                     info!("the new configuration is in service");
                 }
                 Err(error) => {
-                    error!("the configuration stays as it was:\n{error:#}");
+                    self.again = error.is::<Away>();
+                    let told = format!("{error:#}");
+                    if self.told.as_ref() != Some(&told) {
+                        error!("the configuration stays as it was:\n{told}");
+                    }
+                    let told = self.again.then_some(told);
                     self.postponed = Some(plan);
                     self.swap_plugins(&new).await;
+                    self.told = told;
+                    return;
                 }
             },
             Err(error) => {
@@ -387,13 +424,8 @@ impl Supervisor {
         self.finished.retain(|id| self.plan.has_same_ends(&old, id));
         for (id, chain) in chains {
             if let Some(ends) = ends.remove(&id) {
-                match self.start_pipeline(id.clone(), chain, ends) {
-                    Ok(()) => info!(pipeline = %id, "started"),
-                    Err(error) => {
-                        error!(pipeline = %id, "cannot start: {error:#}");
-                        self.failed.get_or_insert(error);
-                    }
-                }
+                info!(pipeline = %id, "started");
+                self.start_pipeline(id, chain, Some(ends));
             } else if let Some(running) = self.pipelines.get(&id) {
                 running.chain.send_replace(Arc::new(chain));
                 info!(pipeline = %id, "changed");
@@ -440,7 +472,11 @@ impl Supervisor {
     /// it goes on as before.
     async fn attach(&mut self, plan: &Plan) -> anyhow::Result<()> {
         self.attached.add(wanted(plan))?;
-        self.bus.maintain(&self.topology(plan)).await?;
+        // Longer than a broker needs that is there; a swap waits for this.
+        match timeout(UNBIND, self.bus.maintain(&self.topology(plan))).await {
+            Ok(maintained) => maintained?,
+            Err(_) => return Err(anyhow!(Away)),
+        }
         for slave in &plan.slaves {
             if self.plan.slave(&slave.name).is_none() {
                 info!(slave = slave.name, "attached");
@@ -502,28 +538,19 @@ impl Supervisor {
         }
     }
 
-    fn start_pipeline(&mut self, id: PipelineId, chain: Chain, ends: Ends) -> anyhow::Result<()> {
-        let policy = match &id {
-            PipelineId::Master(name) => self.plan.master(name).map(|master| &master.policy),
-            PipelineId::Slave(name) => self.plan.slave(name).map(|slave| &slave.policy),
-        };
+    fn start_pipeline(&mut self, id: PipelineId, chain: Chain, ends: Option<Ends>) {
         let (sender, chain) = watch::channel(Arc::new(chain));
         let stop = CancellationToken::new();
-        let pipeline = Pipeline {
-            name: id.to_string(),
-            source: ends.source,
-            sink: ends.sink,
-            dead: Box::new(BusSink(self.bus.dead())),
-            chain,
-            names: ends::names(&self.plan, &id)?,
-            policy: policy.cloned().unwrap_or_default(),
+        let kept = Kept {
             observer: (self.observers)(&id),
+            id: id.clone(),
+            plan: Arc::new(self.plan.clone()),
+            bus: self.bus.clone(),
+            chain,
         };
-        let run = pipeline.run(stop.clone(), self.plan.limits.drain);
-        let task = self.tasks.spawn(run).id();
+        let task = self.tasks.spawn(kept.run(ends, stop.clone())).id();
         let chain = sender;
         self.pipelines.insert(id, Running { chain, stop, task });
-        Ok(())
     }
 
     /// Stops pipelines and waits for their ends.
@@ -535,10 +562,7 @@ impl Supervisor {
             let Some(ended) = self.tasks.join_next_with_id().await else {
                 return;
             };
-            if let Err(error) = self.ended(ended) {
-                error!("{error:#}");
-                self.failed.get_or_insert(error);
-            }
+            self.ended(ended);
         }
     }
 }
@@ -563,6 +587,23 @@ async fn told_again(signals: &mut Signals) {
     while first.elapsed() < AT_ONCE {
         signals.stop().await;
     }
+}
+
+/// True of an error that says nothing against the configuration: it may work later as it is.
+fn may_pass(error: &anyhow::Error) -> bool {
+    let io = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::TimedOut
+        )
+    })
 }
 
 /// The files that a configuration is made of.

@@ -10,15 +10,16 @@ use weir_event::Message;
 use super::Inner;
 use super::writer::Command;
 use crate::publisher::Target;
-use crate::{Confirmation, PublishError, WINDOW};
+use crate::{Confirmation, PublishError, WINDOW, WINDOW_BYTES};
 
 #[derive(Debug)]
 pub(crate) struct Publisher {
     store: Arc<Inner>,
     target: Target,
     ticket: u64,
-    /// How many tickets the writer has not answered.
-    open: usize,
+    /// How large the payloads are that the writer has not answered, oldest first, and all together.
+    open: VecDeque<usize>,
+    open_bytes: usize,
     reply: mpsc::Sender<Confirmation>,
     replies: mpsc::Receiver<Confirmation>,
     /// Confirmations that came while there was no room for more messages.
@@ -32,7 +33,8 @@ impl Publisher {
             store,
             target,
             ticket: 0,
-            open: 0,
+            open: VecDeque::new(),
+            open_bytes: 0,
             reply,
             replies,
             early: VecDeque::new(),
@@ -40,7 +42,8 @@ impl Publisher {
     }
 
     pub(crate) async fn publish(&mut self, message: Message) -> u64 {
-        while self.open >= WINDOW {
+        let size = message.payload.len();
+        while self.is_full(size) {
             let confirmation = self.answer().await;
             self.early.push_back(confirmation);
         }
@@ -53,7 +56,10 @@ impl Publisher {
             reply: self.reply.clone(),
         };
         match self.store.send(command).await {
-            Ok(()) => self.open += 1,
+            Ok(()) => {
+                self.open.push_back(size);
+                self.open_bytes += size;
+            }
             Err(error) => {
                 let result = Err(PublishError::Unavailable(error.to_string()));
                 self.early.push_back(Confirmation { ticket, result });
@@ -74,7 +80,14 @@ impl Publisher {
         let Some(confirmation) = self.replies.recv().await else {
             return pending().await;
         };
-        self.open -= 1;
+        // The writer answers in the order in which it was asked.
+        self.open_bytes -= self.open.pop_front().unwrap_or_default();
         confirmation
+    }
+
+    /// True if one more message of this size is too much. One may always go.
+    fn is_full(&self, size: usize) -> bool {
+        let full = self.open.len() >= WINDOW || self.open_bytes + size > WINDOW_BYTES;
+        full && !self.open.is_empty()
     }
 }

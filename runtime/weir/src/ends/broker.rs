@@ -67,25 +67,18 @@ impl Source for BusSource {
                         weir_bus::Received::Restarted => Received::Restarted,
                     });
                 }
-                Err(error @ BusError::Store(_)) => return Err(EndError(error.to_string())),
                 Err(error) => self.trouble(&error),
             }
         }
     }
 
     async fn accept_through(&mut self, tag: u64) -> Result<(), EndError> {
-        match self.consumer.accept_through(tag).await {
-            Ok(()) => Ok(()),
-            Err(error @ BusError::Store(_)) => Err(EndError(error.to_string())),
-            // The deliveries come again; the consumer says so when it is connected.
-            Err(error) => {
-                warn!(
-                    error = error.to_string(),
-                    "cannot accept, deliveries will come again"
-                );
-                Ok(())
-            }
+        if let Err(error) = self.consumer.accept_through(tag).await {
+            // The consumer says so when it is connected.
+            let error = error.to_string();
+            warn!(error, "cannot accept, deliveries will come again");
         }
+        Ok(())
     }
 
     async fn close(self: Box<Self>) {
