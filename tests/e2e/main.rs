@@ -12,6 +12,7 @@ mod harness;
 mod checking;
 mod dead_letters;
 mod demo;
+mod failing;
 mod main_job;
 mod reloading;
 mod stopping;

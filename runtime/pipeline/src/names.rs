@@ -4,14 +4,14 @@
 //! delivery that taught it is accepted. A torn last line, from a crash, is left out when the file
 //! is read: its delivery was not accepted, and comes again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use weir_event::index::Entry;
 use weir_event::{Event, Index};
 
-use crate::disk::replace_file;
+use crate::disk::{append_to, replace_file};
 
 /// An [`Index`] with a file behind it.
 #[derive(Debug, Default)]
@@ -31,9 +31,6 @@ struct Journal {
 impl Names {
     /// Names that are kept in this file, which is made if it is not there.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
         let mut index = Index::default();
         let mut lines = 0_usize;
         match File::open(path) {
@@ -58,7 +55,7 @@ impl Names {
         if lines > 2 * kept {
             names.rewrite(path)?;
         }
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let file = append_to(path)?;
         names.journal = Some(Journal {
             path: path.to_owned(),
             file,
@@ -111,6 +108,8 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use weir_event::{Action, Kind, Object, Reference};
 
     use super::*;

@@ -604,11 +604,16 @@ fn required_path<'a>(
     Some(reader.directory.join(path.value))
 }
 
+/// No duration is longer: one that is may not fit behind the time that a clock shows.
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
+
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|_| format!("`{text}` is no duration; write it like `30s` or `500ms`"))?;
     if duration.is_zero() {
         Err("must be more than nothing".to_owned())
+    } else if duration > LONGEST {
+        Err("must be less than ten years".to_owned())
     } else {
         Ok(duration)
     }
@@ -662,5 +667,21 @@ impl Names {
         }
         self.taken.insert(value.clone(), span);
         Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_fits_behind_every_clock() {
+        assert_eq!(duration("9 years").map(|long| long < LONGEST), Ok(true));
+        for absurd in ["11 years", "1000000000 years", "500000000000 years"] {
+            let told = duration(absurd).unwrap_err();
+            assert!(told.contains("ten years"), "{absurd}: {told}");
+        }
+        // More than a duration itself holds.
+        assert!(duration("99999999999999999999 years").is_err());
     }
 }

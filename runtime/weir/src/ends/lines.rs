@@ -1,7 +1,7 @@
 //! JSON lines: one message a line, from a file or standard input, to a file or standard output.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 use weir_event::{Dialect, Message};
+use weir_pipeline::disk::append_to;
 use weir_pipeline::ends::{Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source};
 
 /// Lines that are read ahead of the pipeline.
@@ -149,11 +150,7 @@ enum Output {
 
 impl LineSink {
     pub(crate) fn append(path: &Path) -> io::Result<Self> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
-        Ok(Self::new(Output::File(file)))
+        Ok(Self::new(Output::File(append_to(path)?)))
     }
 
     /// Says what would keep `append` from its file, without touching anything.
