@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use weir_bus::Bus;
 use weir_pipeline::chain::Chain;
-use weir_pipeline::line::Policy;
 use weir_pipeline::observe::Observer;
 use weir_pipeline::plan::{PipelineId, Plan};
 use weir_pipeline::run::{Pipeline, Stopped};
@@ -80,7 +79,7 @@ impl Kept {
             dead: Box::new(BusSink(bus.dead())),
             chain: self.chain.clone(),
             names: ends::names(plan, id)?,
-            policy: policy.cloned().unwrap_or_else(Policy::default),
+            policy: policy.cloned().unwrap_or_default(),
             observer: Arc::clone(&self.observer),
         };
         // A task of its own, so that a panic ends there; a set, so that it ends with this one.
@@ -111,14 +110,19 @@ fn jittered(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use weir_pipeline::observe::Observation;
+
     use super::*;
+    use crate::config::Config;
+    use crate::signals::Signals;
+    use crate::supervisor::Supervisor;
 
     #[test]
     fn a_panic_says_what_it_is_about() {
         let caught = |panic: fn()| std::panic::catch_unwind(panic).unwrap_err();
         assert_eq!(said(&*caught(|| panic!("as it is"))), "as it is");
-        let number = || panic!("with {}", std::hint::black_box(1));
-        assert_eq!(said(&*caught(number)), "with 1");
+        let said_by = caught(|| panic!("with {}", std::hint::black_box(1)));
+        assert_eq!(said(&*said_by), "with 1");
     }
 
     #[test]
@@ -127,5 +131,78 @@ mod tests {
             let pause = jittered(LONGEST_PAUSE);
             assert!(pause >= LONGEST_PAUSE / 2 && pause <= LONGEST_PAUSE);
         }
+    }
+
+    /// Panics at the first thing that it hears.
+    #[derive(Default)]
+    struct Panics(std::sync::atomic::AtomicUsize);
+
+    impl Observer for Panics {
+        fn observe(&self, _: &Observation<'_>) {
+            let before = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert!(before > 0, "the observer fails");
+        }
+    }
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn observe(&self, _: &Observation<'_>) {}
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_that_panics_starts_again_and_leaves_others_alone() {
+        let site = tempfile::tempdir().unwrap();
+        let frames = include_str!("../../../tests/fixtures/geoserver-cloud-frames.jsonl");
+        let frame = frames.lines().nth(1).unwrap();
+        std::fs::write(site.path().join("in.jsonl"), format!("{frame}\n")).unwrap();
+        let path = site.path().join("weir.toml");
+        let mut config = r##"
+[[master]]
+name = "cloud"
+dialect = "geoserver-cloud"
+source = { type = "file", path = "in.jsonl" }
+"##
+        .to_owned();
+        for slave in ["one", "two"] {
+            config += &format!(
+                r##"
+[[slave]]
+name = "{slave}"
+subscribe = ["#"]
+sink = {{ type = "file", path = "{slave}.jsonl" }}
+"##
+            );
+        }
+        std::fs::write(&path, config).unwrap();
+        let panics = Arc::new(Panics::default());
+        let counted = Arc::clone(&panics);
+        let observers = move |id: &PipelineId| -> Arc<dyn Observer> {
+            if id.to_string() == "slave one" {
+                Arc::clone(&counted) as Arc<dyn Observer>
+            } else {
+                Arc::new(Silent)
+            }
+        };
+        let config = Config::read(&path).unwrap();
+        let supervisor = Supervisor::start(config, Arc::new(observers))
+            .await
+            .unwrap();
+        let outputs = ["one.jsonl", "two.jsonl"].map(|name| site.path().join(name));
+        let complete = async {
+            let there = |path: &std::path::PathBuf| {
+                std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
+            };
+            let all = async {
+                while !outputs.iter().all(there) {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), all)
+                .await
+                .unwrap();
+        };
+        supervisor.run(Signals::new().unwrap(), complete).await;
+        assert!(panics.0.load(std::sync::atomic::Ordering::Relaxed) > 1);
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use tokio::sync::watch;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -475,7 +475,7 @@ impl Supervisor {
         // Longer than a broker needs that is there; a swap waits for this.
         match timeout(UNBIND, self.bus.maintain(&self.topology(plan))).await {
             Ok(maintained) => maintained?,
-            Err(_) => return Err(anyhow!(Away)),
+            Err(_) => return Err(Away.into()),
         }
         for slave in &plan.slaves {
             if self.plan.slave(&slave.name).is_none() {
