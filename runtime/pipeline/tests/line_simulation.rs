@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 use weir_pipeline::ends::SinkFailure;
 use weir_pipeline::line::{Line, OnFailure, Policy, Processed, Reason, Settled, Step};
 

@@ -111,6 +111,7 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use weir_pipeline::observe::Observation;
+    use weir_wasm::Workshop;
 
     use super::*;
     use crate::config::Config;
@@ -185,7 +186,12 @@ sink = {{ type = "file", path = "{slave}.jsonl" }}
             }
         };
         let config = Config::read(&path).unwrap();
-        let supervisor = Supervisor::start(config, Arc::new(observers))
+        // There are no plugins.
+        let workshop = Workshop {
+            program: "/bin/false".into(),
+            arguments: Vec::new(),
+        };
+        let supervisor = Supervisor::start(config, workshop, Arc::new(observers))
             .await
             .unwrap();
         let outputs = ["one.jsonl", "two.jsonl"].map(|name| site.path().join(name));
