@@ -79,7 +79,8 @@ mod tests {
         assert_eq!(
             fault("queue weir.dead", &error(told)).to_string(),
             "the queue weir.dead exists and is declared otherwise ('durable': received 'true' but \
-             current is 'false'); delete it once it is empty, and Weir declares it anew"
+             current is 'false'); delete it once it is empty, and Weir declares it anew: what is \
+             in it can be moved away with RabbitMQ's shovel"
         );
     }
 

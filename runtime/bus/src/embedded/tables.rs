@@ -274,19 +274,20 @@ impl<'a> Change<'a> {
                 ..Opened::default()
             });
         };
-        let (before, _, times) = self.consumed(queue, |(delivered, known, opened)| {
+        // Openings of the head count from the first one at which it was handed out, this one included.
+        let (before, _, opened) = self.consumed(queue, |(delivered, known, opened)| {
             let again = delivered >= head;
-            let opened = if again && known == head {
-                opened.saturating_add(1)
+            let earlier = if again && known == head {
+                opened
             } else {
                 u32::from(again)
             };
-            (delivered, head, opened)
+            (delivered, head, earlier.saturating_add(1))
         })?;
         Ok(Opened {
             before,
             head,
-            times,
+            times: opened - 1,
         })
     }
 
