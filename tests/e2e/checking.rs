@@ -229,9 +229,9 @@ fn inspect_says_what_a_component_is() {
     let told = text(&output.stdout);
     for expected in [
         "world    transform",
-        "version  0.1.0",
+        "version  0.2.0",
         "sha256   ",
-        "weir:plugin/transforming@0.1.0",
+        "weir:plugin/transforming@0.2.0",
     ] {
         assert!(told.contains(expected), "{expected} in {told}");
     }

@@ -9,6 +9,8 @@
 //!
 //! It is made of a pre-initialised component, whose modules have nothing left to do at their start.
 
+use std::fmt;
+
 use thiserror::Error;
 use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
 use wasm_encoder::{CodeSection, ExportSection, Function, FunctionSection, Module, RawSection};
@@ -42,7 +44,6 @@ pub(crate) enum NotLean {
 pub(crate) fn lean(component: &[u8], world: World, version: &str) -> Result<Vec<u8>, NotLean> {
     let interface = world.export(version);
     let mut module = isolate(main_module(component, &interface)?, &interface)?;
-    let unwritable = |error: anyhow::Error| NotLean::Unwritable(format!("{error:#}"));
     let mut resolve = Resolve::default();
     let contract = CONTRACT.replace(VERSION, version);
     resolve
@@ -59,6 +60,10 @@ pub(crate) fn lean(component: &[u8], world: World, version: &str) -> Result<Vec<
         .module(&module)
         .map_err(unwritable)?;
     encoder.encode().map_err(unwritable)
+}
+
+fn unwritable(error: impl fmt::Display) -> NotLean {
+    NotLean::Unwritable(format!("{error:#}"))
 }
 
 /// The core module that exports the functions of the interface.
@@ -140,7 +145,7 @@ fn isolate(module: &[u8], interface: &str) -> Result<Vec<u8>, NotLean> {
                     if is_kept(export.name, export.kind, interface) {
                         RoundtripReencoder
                             .parse_export(&mut exports, export)
-                            .map_err(|error| NotLean::Unwritable(error.to_string()))?;
+                            .map_err(unwritable)?;
                     }
                 }
                 into.section(&exports);
