@@ -6,7 +6,8 @@
 //! most of each size.
 #![allow(
     unsafe_code,
-    reason = "an allocator hands out addresses; why that is sound stands beside each use"
+    clippy::cast_ptr_alignment,
+    reason = "an allocator hands out addresses; why that is sound, and aligned, stands beside each use"
 )]
 
 #[cfg(target_family = "wasm")]
