@@ -62,7 +62,7 @@ fn letters(text: &str) -> Vec<Letter> {
     let mut letters = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(plain) = text[at..].chars().next() {
-        let (letter, length) = match escape(text[at..].as_bytes()) {
+        let (letter, length) = match escape(&text.as_bytes()[at..]) {
             Some((is, length)) => (is, length),
             None => (plain, plain.len_utf8()),
         };
