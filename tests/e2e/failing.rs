@@ -87,7 +87,7 @@ fn a_stop_takes_a_drain_however_many_brokers_are_silent() {
     let mut config = CONFIG.to_owned();
     for (number, listener) in silent.iter().enumerate() {
         let address = listener.local_addr().unwrap();
-        config += &format!(
+        let slave = format!(
             r##"
 [[slave]]
 name = "silent-{number}"
@@ -95,6 +95,7 @@ subscribe = ["#"]
 sink = {{ type = "amqp", url = "amqp://{address}", exchange = "nowhere" }}
 "##
         );
+        config.push_str(&slave);
     }
     let site = Site::new(&config);
     fs::write(site.path("bad-in.jsonl"), "").unwrap();

@@ -23,6 +23,7 @@ enum Kind {
 
 /// What a [`Consumer`] hands out.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are deliveries")]
 pub enum Received {
     Delivery {
         /// Grows from delivery to delivery, and is never given twice by the same consumer.

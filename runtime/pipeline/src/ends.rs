@@ -20,6 +20,7 @@ pub struct Delivery {
 
 /// What a source has to say.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are deliveries")]
 pub enum Received {
     Delivery(Delivery),
     /// Every delivery that is not accepted yet is void, and comes again.

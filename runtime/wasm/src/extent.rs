@@ -144,23 +144,48 @@ impl Definition {
     }
 }
 
+/// An index of the file, as one of a vector.
+fn at(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// Counts what an alias stands for in the innermost definition.
+fn note_alias(alias: &ComponentAlias<'_>, stack: &mut [Definition], worst: Extent) {
+    let outer = |count: u32| stack.len().checked_sub(1)?.checked_sub(at(count));
+    match *alias {
+        ComponentAlias::Outer { kind, count, index } => {
+            let definition = outer(count).map(|depth| &stack[depth]);
+            let found = |of: fn(&Definition) -> &Vec<Extent>| {
+                definition
+                    .and_then(|definition| of(definition).get(at(index)).copied())
+                    .unwrap_or(worst)
+            };
+            let (module, component) = (found(|d| &d.modules), found(|d| &d.components));
+            let Some(top) = stack.last_mut() else { return };
+            match kind {
+                ComponentOuterAliasKind::CoreModule => top.modules.push(module),
+                ComponentOuterAliasKind::Component => top.components.push(component),
+                _ => {}
+            }
+        }
+        ComponentAlias::InstanceExport { kind, .. } => {
+            let Some(top) = stack.last_mut() else { return };
+            match kind {
+                ComponentExternalKind::Module => top.modules.push(worst),
+                ComponentExternalKind::Component => top.components.push(worst),
+                _ => {}
+            }
+        }
+        ComponentAlias::CoreInstanceExport { .. } => {}
+    }
+}
+
 /// Counts what stands in one section of the innermost definition.
 fn note(
     payload: &Payload<'_>,
     stack: &mut [Definition],
     worst: Extent,
 ) -> wasmparser::Result<Result<(), Excess>> {
-    let outer = |stack: &[Definition], count: u32, find: &dyn Fn(&Definition) -> Option<Extent>| {
-        let depth = usize::try_from(count).unwrap_or(usize::MAX);
-        let definition = stack
-            .len()
-            .checked_sub(1)
-            .and_then(|top| top.checked_sub(depth));
-        definition
-            .and_then(|index| find(&stack[index]))
-            .unwrap_or(worst)
-    };
-    let at = |index: u32| usize::try_from(index).unwrap_or(usize::MAX);
     if stack.is_empty() {
         return Ok(Ok(()));
     }
@@ -202,27 +227,7 @@ fn note(
         }
         Payload::ComponentAliasSection(section) => {
             for alias in section.clone() {
-                match alias? {
-                    ComponentAlias::Outer { kind, count, index } => match kind {
-                        ComponentOuterAliasKind::CoreModule => {
-                            let find = |d: &Definition| d.modules.get(at(index)).copied();
-                            let extent = outer(stack, count, &find);
-                            stack[top].modules.push(extent);
-                        }
-                        ComponentOuterAliasKind::Component => {
-                            let find = |d: &Definition| d.components.get(at(index)).copied();
-                            let extent = outer(stack, count, &find);
-                            stack[top].components.push(extent);
-                        }
-                        _ => {}
-                    },
-                    ComponentAlias::InstanceExport { kind, .. } => match kind {
-                        ComponentExternalKind::Module => stack[top].modules.push(worst),
-                        ComponentExternalKind::Component => stack[top].components.push(worst),
-                        _ => {}
-                    },
-                    ComponentAlias::CoreInstanceExport { .. } => {}
-                }
+                note_alias(&alias?, stack, worst);
             }
         }
         Payload::ComponentImportSection(section) => {

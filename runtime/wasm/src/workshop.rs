@@ -61,13 +61,11 @@ impl Workshop {
         bench: &Bench,
         settings: &Settings,
     ) -> Result<Prepared, StageError> {
-        let answer = match timeout(TIME, self.answer(bench, settings)).await {
-            Ok(answer) => answer.map_err(|error| bench.unusable(&error))?,
-            Err(_) => {
-                let reason = format!("preparing it took more than {} s", TIME.as_secs());
-                return Err(bench.unusable(&reason));
-            }
+        let Ok(answer) = timeout(TIME, self.answer(bench, settings)).await else {
+            let reason = format!("preparing it took more than {} s", TIME.as_secs());
+            return Err(bench.unusable(&reason));
         };
+        let answer = answer.map_err(|error| bench.unusable(&error))?;
         let Some((kind, told)) = answer.split_first() else {
             return Err(bench.unusable(&"the process that was to prepare it said nothing"));
         };

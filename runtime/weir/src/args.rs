@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PreparePluginArgs {
-    /// How much to log where RUST_LOG says nothing
+    /// How much to log where `RUST_LOG` says nothing
     #[arg(long, default_value = "info")]
     pub(crate) log: String,
     /// Write logs as JSON

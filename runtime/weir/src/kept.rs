@@ -158,15 +158,15 @@ mod tests {
         let frame = frames.lines().nth(1).unwrap();
         std::fs::write(site.path().join("in.jsonl"), format!("{frame}\n")).unwrap();
         let path = site.path().join("weir.toml");
-        let mut config = r##"
+        let mut config = r#"
 [[master]]
 name = "cloud"
 dialect = "geoserver-cloud"
 source = { type = "file", path = "in.jsonl" }
-"##
+"#
         .to_owned();
         for slave in ["one", "two"] {
-            config += &format!(
+            let slave = format!(
                 r##"
 [[slave]]
 name = "{slave}"
@@ -174,6 +174,7 @@ subscribe = ["#"]
 sink = {{ type = "file", path = "{slave}.jsonl" }}
 "##
             );
+            config.push_str(&slave);
         }
         std::fs::write(&path, config).unwrap();
         let panics = Arc::new(Panics::default());

@@ -517,7 +517,7 @@ impl Supervisor {
                         broker, "its queue is off the exchange, and keeps what is in it"
                     ),
                     Some(error) => {
-                        for Tap { exchange, key, .. } in taps.iter().copied() {
+                        for Tap { exchange, key, .. } in &taps {
                             warn!(
                                 master,
                                 broker,

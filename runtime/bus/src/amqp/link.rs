@@ -154,7 +154,7 @@ impl Arrivals {
         };
         if number.is_none() {
             // Nothing connects any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         self.last = number;
     }

@@ -28,6 +28,7 @@ const MAX_MESSAGE_BYTES: usize = 16 << 20;
 type Reply<T> = oneshot::Sender<Result<T, BusError>>;
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all publish a message")]
 pub(super) enum Command {
     Publish {
         target: Target,
@@ -143,13 +144,13 @@ impl Writer {
         loop {
             let first = match &self.failure {
                 None => self.commands.recv().await,
-                Some(failure) => match timeout_at(failure.again, self.commands.recv()).await {
-                    Ok(first) => first,
-                    Err(_) => {
+                Some(failure) => {
+                    let Ok(first) = timeout_at(failure.again, self.commands.recv()).await else {
                         self.recover();
                         continue;
-                    }
-                },
+                    };
+                    first
+                }
             };
             let Some(first) = first else { return };
             let batch = self.batch(first);
@@ -167,7 +168,9 @@ impl Writer {
                 }
                 Err(error) => {
                     self.owed.add(&batch);
-                    batch.into_iter().for_each(|command| command.fail(&error));
+                    for command in batch {
+                        command.fail(&error);
+                    }
                 }
             }
         }

@@ -20,6 +20,10 @@ struct Disk(TempDir);
 
 impl Disk {
     /// `None`, and says so, where there can be none.
+    #[expect(
+        clippy::print_stderr,
+        reason = "who runs the tests is to know what was left out"
+    )]
     fn new() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let mount = Command::new("mount")

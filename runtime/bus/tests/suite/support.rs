@@ -29,7 +29,6 @@ pub(crate) struct Fixture {
     pub(crate) address: Address,
     /// With the password, on RabbitMQ.
     pub(crate) url: Option<String>,
-    pub(crate) vhost: Option<String>,
     _directory: Option<TempDir>,
 }
 
@@ -40,18 +39,16 @@ impl Fixture {
         Self {
             address,
             url: None,
-            vhost: None,
             _directory: Some(directory),
         }
     }
 
     /// `None`, and says so, if there is no broker to test with.
     pub(crate) fn rabbitmq() -> Option<Self> {
-        let (url, vhost) = vhost()?;
+        let (url, _) = vhost()?;
         Some(Self {
             address: url.parse().unwrap(),
             url: Some(url),
-            vhost: Some(vhost),
             _directory: None,
         })
     }

@@ -9,7 +9,7 @@ use weir_bus::{Bus, BusError, BusSettings, Consumer, PublishError, Publisher, Re
 use crate::proxy::Proxy;
 use crate::support::{
     Fixture, amqp, assert_quiet, attach, channel, ids, message, publish, publish_all, publish_one,
-    rabbitmqctl, slaves, take, take_ids, within,
+    slaves, take, take_ids, within,
 };
 
 /// How long what is looked for only now and then may take to be noticed.

@@ -332,7 +332,7 @@ async fn a_call_that_is_dropped_leaves_nothing_behind() {
 
 /// The value of an attribute that a stage adds to an event of this id.
 async fn said(stage: &Transform, id: &str, attribute: &str) -> String {
-    let outcomes = transformed(&stage, &event(id)).await.unwrap();
+    let outcomes = transformed(stage, &event(id)).await.unwrap();
     outcomes[0].attribute(attribute).unwrap().to_owned()
 }
 
