@@ -153,6 +153,7 @@ impl Plugins {
                     name: slave.name.clone(),
                     subscribe: slave.subscribe.clone(),
                     dialect: slave.sink.dialect,
+                    version: slave.sink.version,
                 };
                 (self.stages(&slave.stages).await, Ok(side))
             }

@@ -3,7 +3,9 @@
 //! A chain is made from a plan before it is put to work, and never changes; a new configuration or
 //! a new plugin makes a new chain. So an event is handled wholly by one of them.
 
-use weir_event::{Decoded, Dialect, Document, Event, HeaderValue, Message, Subscription};
+use weir_event::{
+    CloudVersion, Decoded, Dialect, Document, Event, HeaderValue, Message, Subscription,
+};
 use weir_wasm::{Fault, Filter, Judgement, Outcome, Router, Transform};
 
 use crate::line::{Processed, Reason};
@@ -47,6 +49,8 @@ pub enum Side {
         /// A binding that was taken away may have left messages in the queue.
         subscribe: Vec<Subscription>,
         dialect: Dialect,
+        /// Which nodes of GeoServer Cloud its frames are for.
+        version: Option<CloudVersion>,
     },
 }
 
@@ -222,20 +226,27 @@ impl Chain {
         document: Document,
         slaves: Option<String>,
     ) -> Result<Message, Stop> {
-        let dialect = match &self.side {
-            Side::Master { .. } => Dialect::CloudEvents,
-            Side::Slave { name, dialect, .. } => {
+        let (dialect, version) = match &self.side {
+            Side::Master { .. } => (Dialect::CloudEvents, None),
+            Side::Slave {
+                name,
+                dialect,
+                version,
+                ..
+            } => {
                 if *dialect == Dialect::GeoServerCloud {
                     // A node ignores what seems to come from itself, and addresses repeat between
                     // clusters: what Weir sends comes from Weir.
                     event.set_attribute("originservice", format!("weir:{name}:0"));
                 }
-                *dialect
+                (*dialect, *version)
             }
         };
-        let mut message = dialect
-            .encode(&event, document)
-            .map_err(|error| Stop::reject(&error))?;
+        let message = match version {
+            Some(version) => dialect.encode_for(version, &event, document),
+            None => dialect.encode(&event, document),
+        };
+        let mut message = message.map_err(|error| Stop::reject(&error))?;
         // What Weir says to itself in headers is about one way over the bus.
         message.headers.retain(|name, _| !name.starts_with("weir-"));
         if let Some(slaves) = slaves {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use weir_event::{Dialect, Subscription};
+use weir_event::{CloudVersion, Dialect, Subscription};
 use weir_wasm::{Instances, Limits};
 
 use crate::file::{Place, Problem, Problems, Reader, Surroundings};
@@ -109,6 +109,8 @@ pub enum SourcePlan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkPlan {
     pub dialect: Dialect,
+    /// Which nodes of GeoServer Cloud it feeds; frames stay as they came where nobody says.
+    pub version: Option<CloudVersion>,
     pub end: SinkEnd,
     pub place: Place,
 }

@@ -127,6 +127,7 @@ fn chain(subscribe: &str) -> Chain {
             name: "eu".to_owned(),
             subscribe: vec![subscribe.parse().unwrap()],
             dialect: Dialect::CloudEvents,
+            version: None,
         },
         stages: Vec::new(),
         max_message: 10_000,

@@ -7,9 +7,10 @@ use weir_event::{Event, MAX_ID, Object};
 use crate::fault::Cause;
 use crate::limits::Limits;
 
-/// The outcomes of a transform: not too many, none too large, each with an id and kinds, no two with
-/// the same id (so that at most one keeps the id of the event that they are made of).
-pub(crate) fn check_events(events: &[Event], limits: &Limits) -> Result<(), Cause> {
+/// The outcomes that a transform made of `was`: not too many, none too large, each with an id and
+/// kinds and the references that it had, no two with the same id (so that at most one keeps the id of
+/// the event that they are made of).
+pub(crate) fn check_events(events: &[Event], was: &Event, limits: &Limits) -> Result<(), Cause> {
     if events.len() > limits.outcomes {
         return Err(Cause::TooManyOutcomes {
             count: events.len(),
@@ -38,6 +39,11 @@ pub(crate) fn check_events(events: &[Event], limits: &Limits) -> Result<(), Caus
             return Err(Cause::BadOutcome(format!(
                 "another one has the id `{}` as well; make ids from the id of the event",
                 event.id
+            )));
+        }
+        if let Some(problem) = event.breaks_references_of(was) {
+            return Err(Cause::BadOutcome(format!(
+                "{problem}; a plugin may change the target of a reference, but not add, remove or reorder references, nor change their roles"
             )));
         }
         if objects(event).any(|object| object.kind.as_str().is_empty()) {
@@ -159,7 +165,7 @@ mod tests {
                 ids.len() == events.len(),
                 made.iter().all(|(_, _, has_kind)| *has_kind),
             ];
-            let passed = check_events(&events, &limits).is_ok();
+            let passed = check_events(&events, &event("was", 0), &limits).is_ok();
             prop_assert_eq!(passed, keeps.into_iter().all(|kept| kept), "{:?}", keeps);
         }
 

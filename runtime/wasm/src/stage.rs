@@ -102,7 +102,7 @@ impl Transform {
             .into_iter()
             .map(|outcome| lift(outcome, event, self.0.interest))
             .collect();
-        outcome::check_events(&outcomes, &self.0.bench.limits)
+        outcome::check_events(&outcomes, event, &self.0.bench.limits)
             .map_err(|cause| self.0.bench.fault(cause))?;
         Ok(Outcome::Replaced(outcomes))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use weir_event::{Action, Dialect, Subscription, SubscriptionError};
+use weir_event::{Action, CloudVersion, Dialect, Subscription, SubscriptionError};
 use weir_wasm::{Instances, Limits};
 
 use super::{
@@ -199,10 +199,18 @@ fn plugin<'a>(
         reader.problem(digest.span, message, Some(hint));
         None
     });
-    let modes = [("fresh", false), ("warm", true)];
-    let warm = table.choice(reader, "instances", &modes).unwrap_or(false);
+    let warm = Instances::Warm {
+        recycle: Instances::RECYCLE,
+    };
+    let modes = [
+        ("auto", Instances::Auto),
+        ("fresh", Instances::Fresh),
+        ("warm", warm),
+    ];
+    let instances = table.choice(reader, "instances", &modes);
+    let instances = instances.unwrap_or_default();
     let recycle_at = table.integer(reader, "recycle", 1..=1_000_000);
-    if recycle_at.is_some() && !warm {
+    if recycle_at.is_some() && instances != warm {
         let hint = "add `instances = \"warm\"`, or remove `recycle`".to_owned();
         reader.problem(table.at, "`recycle` is for warm instances", Some(hint));
     }
@@ -217,10 +225,9 @@ fn plugin<'a>(
         path: reader.directory.join(file?.value),
         sha256,
         limits,
-        instances: if warm {
-            Instances::Warm { recycle }
-        } else {
-            Instances::Fresh
+        instances: match instances {
+            Instances::Warm { .. } => Instances::Warm { recycle },
+            Instances::Auto | Instances::Fresh => instances,
         },
         place: reader.place(at),
     })
@@ -417,6 +424,13 @@ fn sink_plan<'a>(
     let place = reader.place(table.at);
     let end = end_type(reader, &mut table, &["amqp", "file", "stdout"], later)?;
     let dialect = dialect(reader, &mut table).unwrap_or(Dialect::CloudEvents);
+    let versions = CloudVersion::ALL.map(|version| (version.as_str(), version));
+    let version = table.choice(reader, "version", &versions);
+    if version.is_some() && dialect != Dialect::GeoServerCloud {
+        let hint = "add `dialect = \"geoserver-cloud\"`, or remove `version`".to_owned();
+        let message = "`version` is for the dialect `geoserver-cloud`";
+        reader.problem(table.at, message, Some(hint));
+    }
     let end = match end {
         "amqp" => {
             let url = broker_url(reader, &mut table, broker);
@@ -437,6 +451,7 @@ fn sink_plan<'a>(
     table.finish(reader);
     Some(SinkPlan {
         dialect,
+        version,
         end: end?,
         place,
     })

@@ -286,6 +286,24 @@ async fn outcomes_are_checked() {
 }
 
 #[tokio::test]
+async fn what_an_event_refers_to_can_be_changed_and_not_taken_away() {
+    let mut event = event("one");
+    event.references.push(Reference {
+        role: "store".to_owned(),
+        target: Object::of(Kind::DataStore),
+    });
+    let stage = misbehaving(r#""forget""#, Limits::default(), Instances::Fresh).await;
+    let fault = transformed(&stage, &event).await.unwrap_err();
+    let Cause::BadOutcome(problem) = fault.cause else {
+        panic!("{fault}");
+    };
+    assert!(
+        problem.starts_with("the reference `store` to datastore is missing; a plugin may"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_a_fresh_instance() {
     let stage = misbehaving(r#""count""#, Limits::default(), Instances::Fresh).await;
     for _ in 0..3 {

@@ -55,6 +55,8 @@ enum Deed {
     Twins,
     Nameless,
     Kindless,
+    /// Returns the event without what it refers to.
+    Forget,
     /// Logs this many bytes.
     Chatter(usize),
     /// Writes to its standard output and error.
@@ -142,6 +144,7 @@ fn act(deed: &Deed, mut event: CatalogEvent) -> Result<Vec<CatalogEvent>, Failur
         Deed::Twins => return Ok(vec![event.clone(), event]),
         Deed::Nameless => event.id.clear(),
         Deed::Kindless => event.subject.kind.clear(),
+        Deed::Forget => event.references.clear(),
         Deed::Chatter(bytes) => {
             for _ in 0..bytes / 100 {
                 log(Level::Warning, &"x".repeat(100));
