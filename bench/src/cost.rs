@@ -271,7 +271,9 @@ async fn chain(plugins: &Path, cache: &Path, report: &mut Report) -> anyhow::Res
             let (median, lowest) = time(async || {
                 let mut names = Names::default();
                 match chain.process(&message, false, &mut names, &Blind).await {
-                    Processed::Outcomes(outcomes) => assert_eq!(black_box(outcomes).len(), 1),
+                    Processed::Outcomes { messages, .. } => {
+                        assert_eq!(black_box(messages).len(), 1);
+                    }
                     other => panic!("{other:?}"),
                 }
             })

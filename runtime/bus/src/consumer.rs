@@ -70,6 +70,16 @@ impl Consumer {
         }
     }
 
+    /// Pends until every delivery that is not accepted is void, without taking another one; the next
+    /// one then is the first of them. Cancel-safe.
+    pub async fn lost(&mut self) {
+        match &mut self.0 {
+            Kind::Amqp(consumer) => consumer.lost().await,
+            // The store and its consumers live in one process.
+            Kind::Embedded(_) => std::future::pending().await,
+        }
+    }
+
     /// Gives back, in order, whatever is not accepted.
     pub async fn close(self) {
         match self.0 {

@@ -51,6 +51,28 @@ impl Event {
         }
     }
 
+    /// All its texts and its body, in bytes.
+    pub fn size(&self) -> usize {
+        let targets = self.references.iter().map(|reference| &reference.target);
+        let objects = [&self.subject]
+            .into_iter()
+            .chain(&self.previous)
+            .chain(targets);
+        let roles = self.references.iter().map(|reference| reference.role.len());
+        let pairs = self.properties.iter().chain(&self.attributes);
+        let body = self
+            .body
+            .as_ref()
+            .map_or(0, |body| body.content_type.len() + body.data.len());
+        self.id.len()
+            + self.source.len()
+            + self.time.len()
+            + objects.map(Object::size).sum::<usize>()
+            + roles.sum::<usize>()
+            + pairs.map(Pair::size).sum::<usize>()
+            + body
+    }
+
     /// How this event breaks the contract with plugins on the references of the event that it was
     /// made from, as a phrase; `None` if it does not. A plugin may change the targets of references,
     /// but not add, remove or reorder references, nor change their roles: where only one id or name
@@ -107,6 +129,11 @@ impl Object {
         }
     }
 
+    fn size(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.kind.as_str().len() + text(&self.workspace) + text(&self.name) + text(&self.id)
+    }
+
     /// True if nothing but an id says what this is: the [`crate::Index`] may know its name.
     pub fn is_bare_id(&self) -> bool {
         self.id.is_some() && self.name.is_none() && self.workspace.is_none()
@@ -148,6 +175,10 @@ impl Pair {
             name: name.into(),
             value: value.into(),
         }
+    }
+
+    fn size(&self) -> usize {
+        self.name.len() + self.value.len()
     }
 }
 
@@ -244,5 +275,37 @@ impl Kind {
     /// True for the kinds whose name is their workspace: see [`Object::name`].
     pub fn is_named_by_workspace(&self) -> bool {
         matches!(self, Self::Workspace | Self::Namespace | Self::Settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_an_event_counts() {
+        let mut event = Event {
+            id: "id".to_owned(),
+            source: String::new(),
+            time: String::new(),
+            sequence: None,
+            action: Action::Added,
+            subject: Object::of(Kind::Layer),
+            previous: None,
+            references: Vec::new(),
+            properties: Vec::new(),
+            attributes: Vec::new(),
+            body: Some(Body {
+                content_type: String::new(),
+                data: vec![0; 10].into(),
+            }),
+        };
+        assert_eq!(event.size(), 2 + 5 + 10);
+        event.attributes.push(Pair::new("ab", "cde"));
+        event.previous = Some(Object {
+            name: Some("name".to_owned()),
+            ..Object::of(Kind::Layer)
+        });
+        assert_eq!(event.size(), 2 + 5 + 10 + 5 + 9);
     }
 }

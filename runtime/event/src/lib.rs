@@ -7,6 +7,7 @@
 //! - [`Dialect`]: a wire format of catalog events; decodes messages into events and writes what
 //!   plugins changed back into the message that the event came from.
 //! - [`CloudVersion`]: which nodes of GeoServer Cloud a frame is written for.
+//! - [`Reason`]: why something was not done, in words that have a bound.
 //! - [`Index`]: names for the objects that a dialect knows by id only.
 //! - [`RoutingKey`] and [`Subscription`]: what goes where on a topic exchange.
 //!
@@ -14,6 +15,7 @@
 
 mod event;
 mod message;
+mod reason;
 mod routing;
 
 pub mod dialect;
@@ -23,4 +25,5 @@ pub use dialect::{CloudVersion, DecodeError, Decoded, Dialect, Document, EncodeE
 pub use event::{Action, Body, Event, Kind, MAX_ID, Object, Pair, Reference};
 pub use index::Index;
 pub use message::{HeaderValue, Message, Properties};
+pub use reason::Reason;
 pub use routing::{RoutingKey, Subscription, SubscriptionError};

@@ -39,6 +39,22 @@ pub struct Properties {
     pub app_id: Option<String>,
 }
 
+impl Properties {
+    /// Those that are text, by the name that people give them.
+    pub fn texts(&self) -> [(&'static str, Option<&str>); 7] {
+        [
+            ("content encoding", &self.content_encoding),
+            ("correlation id", &self.correlation_id),
+            ("address for replies", &self.reply_to),
+            ("expiration", &self.expiration),
+            ("type", &self.kind),
+            ("user", &self.user_id),
+            ("application id", &self.app_id),
+        ]
+        .map(|(name, text)| (name, text.as_deref()))
+    }
+}
+
 impl Message {
     /// Every key that the message is routed by.
     pub fn routing_keys(&self) -> impl Iterator<Item = &str> {
@@ -53,6 +69,23 @@ impl Message {
             Some(HeaderValue::Text(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// What it takes to hold the message, in bytes: its payload, its headers and its other texts.
+    pub fn size(&self) -> usize {
+        let texts = [self.message_id.as_deref(), self.content_type.as_deref()]
+            .into_iter()
+            .chain(self.properties.texts().map(|(_, text)| text))
+            .flatten();
+        self.routing_keys().map(str::len).sum::<usize>()
+            + texts.map(str::len).sum::<usize>()
+            + self.headers_size()
+            + self.payload.len()
+    }
+
+    /// The bytes of its headers, as AMQP writes them at most.
+    pub fn headers_size(&self) -> usize {
+        HeaderValue::table_size(&self.headers)
     }
 }
 
@@ -70,6 +103,32 @@ pub enum HeaderValue {
     Timestamp(u64),
     List(Vec<HeaderValue>),
     Table(BTreeMap<String, HeaderValue>),
+}
+
+impl HeaderValue {
+    /// The bytes that it takes in a header frame at most: its own, and 9 for its kind and a length
+    /// or a number.
+    pub fn size(&self) -> usize {
+        let held = match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(values) => values.iter().map(Self::size).sum(),
+            Self::Table(headers) => Self::table_size(headers),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Integer(_)
+            | Self::Double(_)
+            | Self::Timestamp(_) => 0,
+        };
+        9 + held
+    }
+
+    fn table_size(headers: &BTreeMap<String, Self>) -> usize {
+        let fields = headers
+            .iter()
+            .map(|(name, value)| 1 + name.len() + value.size());
+        4 + fields.sum::<usize>()
+    }
 }
 
 impl From<&str> for HeaderValue {

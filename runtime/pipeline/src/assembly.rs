@@ -146,7 +146,7 @@ impl Plugins {
 
     /// The chain of a pipeline, or every reason why it cannot be.
     pub async fn chain(&self, plan: &Plan, id: &PipelineId) -> Result<Chain, Vec<Problem>> {
-        let (stages, side) = match id {
+        let (stages, side, policy) = match id {
             PipelineId::Slave(name) => {
                 let slave = plan.slave(name).ok_or_else(Vec::new)?;
                 let side = Side::Slave {
@@ -155,7 +155,7 @@ impl Plugins {
                     dialect: slave.sink.dialect,
                     version: slave.sink.version,
                 };
-                (self.stages(&slave.stages).await, Ok(side))
+                (self.stages(&slave.stages).await, Ok(side), &slave.policy)
             }
             PipelineId::Master(name) => {
                 let master = plan.master(name).ok_or_else(Vec::new)?;
@@ -170,7 +170,7 @@ impl Plugins {
                     source: format!("/masters/{}", master.name),
                     route,
                 });
-                (self.stages(&master.stages).await, side)
+                (self.stages(&master.stages).await, side, &master.policy)
             }
         };
         match (stages, side) {
@@ -178,6 +178,7 @@ impl Plugins {
                 side,
                 stages,
                 max_message: plan.limits.message,
+                max_outcome_bytes: policy.bytes,
             }),
             (stages, side) => {
                 let mut errors = stages.err().unwrap_or_default();

@@ -3,12 +3,15 @@
 //! A chain is made from a plan before it is put to work, and never changes; a new configuration or
 //! a new plugin makes a new chain. So an event is handled wholly by one of them.
 
+use std::fmt;
+
+use bytes::Bytes;
 use weir_event::{
-    CloudVersion, Decoded, Dialect, Document, Event, HeaderValue, Message, Subscription,
+    CloudVersion, Decoded, Dialect, Document, Event, HeaderValue, Message, Reason, Subscription,
 };
 use weir_wasm::{Fault, Filter, Judgement, Outcome, Router, Transform};
 
-use crate::line::{Processed, Reason};
+use crate::line::{Processed, Rejection};
 use crate::names::Names;
 use crate::observe::{Observation, Observer};
 
@@ -26,6 +29,16 @@ pub struct Chain {
     pub stages: Vec<Work>,
     /// The largest payload that is decoded, in bytes.
     pub max_message: usize,
+    /// The most that the outcomes of one event may take, in bytes.
+    pub max_outcome_bytes: usize,
+}
+
+/// An event that its chain has taken in: the stages come next.
+pub struct Taken {
+    event: Event,
+    document: Document,
+    /// Of the message that it came in: an outcome may share its payload.
+    payload: Bytes,
 }
 
 /// A stage that handles events on their way; a router comes after all of them.
@@ -58,29 +71,69 @@ pub enum Side {
 enum Stop {
     /// Nobody wants it.
     Dropped,
-    Retry(String),
-    Reject(Reason),
+    Retry(Reason),
+    Reject(Rejection),
 }
 
 impl Stop {
-    fn reject(error: &impl ToString) -> Self {
-        Self::Reject(Reason::new(error.to_string()))
+    fn into_processed(self) -> Processed<Message> {
+        match self {
+            Self::Dropped => Processed::Outcomes {
+                messages: Vec::new(),
+                bytes: 0,
+            },
+            Self::Retry(reason) => Processed::Retry(reason),
+            Self::Reject(rejection) => Processed::Reject(rejection),
+        }
+    }
+
+    fn reject(error: impl fmt::Display) -> Self {
+        Self::Reject(Reason::new(error).into())
     }
 }
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
-        let text = fault.to_string();
+        let reason = Reason::new(&fault);
         if fault.is_worth_a_retry() {
-            return Self::Retry(text);
+            return Self::Retry(reason);
         }
         let stage = Some((fault.stage().to_owned(), fault.digest().to_string()));
-        Self::Reject(Reason { text, stage })
+        Self::Reject(Rejection { reason, stage })
     }
 }
 
 impl Chain {
-    /// Takes a message all the way to the messages for the sink.
+    /// Takes in a message: decodes it, and gives it the names that are known. To be called in the
+    /// order of the messages, since they teach names. If there is no event for the stages, gives
+    /// what it comes to.
+    pub fn take(
+        &self,
+        message: &Message,
+        redelivered: bool,
+        names: &mut Names,
+        observer: &dyn Observer,
+    ) -> Result<Taken, Processed<Message>> {
+        self.admit(message, observer)
+            .and_then(|()| self.decode(message, redelivered, names, observer))
+            .map(|(event, document)| Taken {
+                event,
+                document,
+                payload: message.payload.clone(),
+            })
+            .map_err(Stop::into_processed)
+    }
+
+    /// Takes an event through the stages, to the messages for the sink. Several events may be on
+    /// their way at one time.
+    pub async fn finish(&self, taken: Taken, observer: &dyn Observer) -> Processed<Message> {
+        match self.outcomes(taken, observer).await {
+            Ok(processed) => processed,
+            Err(stop) => stop.into_processed(),
+        }
+    }
+
+    /// Takes a message all the way: both steps, one after the other.
     pub async fn process(
         &self,
         message: &Message,
@@ -88,38 +141,57 @@ impl Chain {
         names: &mut Names,
         observer: &dyn Observer,
     ) -> Processed<Message> {
-        match self.outcomes(message, redelivered, names, observer).await {
-            Ok(outcomes) => Processed::Outcomes(outcomes),
-            Err(Stop::Dropped) => Processed::Outcomes(Vec::new()),
-            Err(Stop::Retry(reason)) => Processed::Retry(reason),
-            Err(Stop::Reject(reason)) => Processed::Reject(reason),
+        match self.take(message, redelivered, names, observer) {
+            Ok(taken) => self.finish(taken, observer).await,
+            Err(processed) => processed,
         }
     }
 
     async fn outcomes(
         &self,
-        message: &Message,
-        redelivered: bool,
-        names: &mut Names,
+        taken: Taken,
         observer: &dyn Observer,
-    ) -> Result<Vec<Message>, Stop> {
-        self.admit(message, observer)?;
-        let (event, document) = self.decode(message, redelivered, names, observer)?;
+    ) -> Result<Processed<Message>, Stop> {
+        let Taken {
+            event,
+            document,
+            payload,
+        } = taken;
         let events = self.run_stages(event, observer).await?;
-        let mut outcomes = Vec::with_capacity(events.len());
+        let mut messages = Vec::with_capacity(events.len());
+        let mut bytes = 0;
         let documents = std::iter::repeat_n(document, events.len());
         for (event, document) in events.into_iter().zip(documents) {
             let slaves = self.route(&event, observer).await?;
-            outcomes.push(self.encode(event, document, slaves)?);
+            let message = self.encode(event, document, slaves)?;
+            // What left as it came is held once.
+            let shared = message.payload.as_ptr() == payload.as_ptr();
+            bytes += message.size() - if shared { message.payload.len() } else { 0 };
+            messages.push(message);
+            // One outcome is no larger than its message and its stages may make it.
+            if messages.len() > 1 {
+                self.check_bytes(bytes)?;
+            }
         }
-        Ok(outcomes)
+        Ok(Processed::Outcomes { messages, bytes })
+    }
+
+    fn check_bytes(&self, bytes: usize) -> Result<(), Stop> {
+        let most = self.max_outcome_bytes;
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Stop::reject(format_args!(
+            "what the stages made of the event takes {bytes} bytes or more, and {most} is the most \
+             that the outcomes of one event may take; let them make fewer or smaller ones"
+        )))
     }
 
     fn admit(&self, message: &Message, observer: &dyn Observer) -> Result<(), Stop> {
         if message.payload.len() > self.max_message {
             let size = message.payload.len();
             let most = self.max_message;
-            return Err(Stop::reject(&format!(
+            return Err(Stop::reject(format_args!(
                 "the message has {size} bytes, more than the {most} of limits.message"
             )));
         }
@@ -143,7 +215,7 @@ impl Chain {
         observer.observe(&Observation::Dropped {
             event: None,
             by: "subscription",
-            reason,
+            reason: &Reason::new(reason),
         });
         Err(Stop::Dropped)
     }
@@ -161,7 +233,7 @@ impl Chain {
             } => dialect.decode(message, source),
             Side::Slave { .. } => Dialect::CloudEvents.decode(message, ""),
         };
-        match decoded.map_err(|error| Stop::reject(&error))? {
+        match decoded.map_err(Stop::reject)? {
             Decoded::Event(mut event, document) => {
                 if let Side::Master { .. } = self.side {
                     names.apply(&mut event);
@@ -173,7 +245,7 @@ impl Chain {
                 Ok((*event, document))
             }
             Decoded::NotCatalog(reason) => {
-                let reason = &reason;
+                let reason = &Reason::new(reason);
                 observer.observe(&Observation::Dropped {
                     event: None,
                     by: "decode",
@@ -184,17 +256,28 @@ impl Chain {
         }
     }
 
+    /// Counted while they are made: a stage that multiplies what another one multiplied is stopped
+    /// before the next call, and not when all is in memory.
     async fn run_stages(&self, event: Event, observer: &dyn Observer) -> Result<Vec<Event>, Stop> {
         let mut events = vec![event];
         for stage in &self.stages {
+            // Of the first event of many everything else is still ahead.
+            let mut ahead: usize = events.iter().map(Event::size).sum();
             let mut next = Vec::with_capacity(events.len());
+            let mut made = 0;
             for event in events {
+                ahead -= event.size();
+                let before = next.len();
                 run_stage(stage, event, &mut next, observer).await?;
-            }
-            if next.len() > MAX_OUTCOMES {
-                return Err(Stop::reject(&format!(
-                    "the stages made more than {MAX_OUTCOMES} events of one"
-                )));
+                if next.len() > MAX_OUTCOMES {
+                    return Err(Stop::reject(format_args!(
+                        "the stages made more than {MAX_OUTCOMES} events of one"
+                    )));
+                }
+                made += next[before..].iter().map(Event::size).sum::<usize>();
+                if next.len() > 1 {
+                    self.check_bytes(made + ahead)?;
+                }
             }
             events = next;
         }
@@ -246,7 +329,7 @@ impl Chain {
             Some(version) => dialect.encode_for(version, &event, document),
             None => dialect.encode(&event, document),
         };
-        let mut message = message.map_err(|error| Stop::reject(&error))?;
+        let mut message = message.map_err(Stop::reject)?;
         // What Weir says to itself in headers is about one way over the bus.
         message.headers.retain(|name, _| !name.starts_with("weir-"));
         if let Some(slaves) = slaves {

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use thiserror::Error;
-use weir_event::Message;
+use weir_event::{Message, Reason};
 
 /// A message that we owe a verdict.
 #[derive(Clone, Debug)]
@@ -40,6 +40,13 @@ pub trait Source: Send {
     /// its message comes again.
     async fn accept_through(&mut self, tag: u64) -> Result<(), EndError>;
 
+    /// Pends until what was handed out is void, as [`Received::Restarted`] says it, without taking a
+    /// delivery: for a pipeline that has no room, and must still hear that. A source that may hold
+    /// deliveries for a limited time gives them back then. Must be safe to drop before it is ready.
+    async fn lost(&mut self) {
+        std::future::pending().await
+    }
+
     /// Gives back what is not accepted. Dropping a source must do the same.
     async fn close(self: Box<Self>);
 }
@@ -67,13 +74,13 @@ pub struct Confirmation {
 pub enum SinkFailure {
     /// The sink is away, full or not ready: the same message may work later.
     #[error("{0}")]
-    Transient(String),
+    Transient(Reason),
     /// This message will never be taken.
     #[error("{0}")]
-    Permanent(String),
+    Permanent(Reason),
 }
 
 /// Why a source cannot go on.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub struct EndError(pub String);
+pub struct EndError(pub Reason);

@@ -7,6 +7,7 @@
 //! - [`chain`]: the stages of one pipeline, compiled: a message goes in, outcomes come out.
 //! - [`line`]: the machine that decides about each delivery. Pure: a simulation can drive it.
 //! - [`run`]: the loop that carries out what the line decides, between a source and a sink.
+//! - [`letter`]: what a dead letter is made of.
 //! - [`ends`]: what a source and a sink are. Their implementations live with the binary.
 //! - [`names`]: what masters learned of the names of objects; [`disk`]: how it is kept.
 //! - [`observe`]: what happens to events, for those who count and log it.
@@ -23,6 +24,7 @@ pub mod chain;
 pub mod disk;
 pub mod ends;
 pub mod file;
+pub mod letter;
 pub mod line;
 pub mod names;
 pub mod observe;

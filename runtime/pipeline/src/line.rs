@@ -5,26 +5,33 @@
 //! came of it. The time is an argument, and the jitter of the backoff comes from a seed, so that a
 //! simulation can replay any run.
 //!
-//! Deliveries are worked in the order in which they come. Outcomes are handed to the sink one after
-//! the other without waiting for confirmations, so that a sink that confirms slowly is kept busy;
-//! deliveries are accepted in order, many at a time. When the sink fails one outcome, its delivery
-//! and everything after it is sent again, in order ("go back N"): an outcome may then arrive twice,
-//! but the last copy of each arrives in order. A sink for which even that is too much uses a line
-//! with a capacity of one.
+//! Deliveries are worked in the order in which they come, several at a time; their outcomes leave in
+//! that order, whichever is ready first. Outcomes are handed to the sink one after the other without
+//! waiting for confirmations, so that a sink that confirms slowly is kept busy; deliveries are
+//! accepted in order, many at a time. When the sink fails one outcome, its delivery and everything
+//! after it is sent again, in order ("go back N"): an outcome may then arrive twice, but the last
+//! copy of each arrives in order. A sink for which even that is too much uses a line with a capacity
+//! of one.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
+use weir_event::Reason;
 
 use crate::ends::SinkFailure;
 
-/// What the line does about failures.
+/// What the line does about failures, and how much it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The most deliveries that are unsettled at one time.
     pub capacity: usize,
+    /// The bytes of unsettled deliveries and their outcomes at which no other one is taken or
+    /// worked; one delivery always is. Also the most that the outcomes of one delivery may take.
+    pub bytes: usize,
+    /// How many deliveries are worked at one time; as many as there are cores, if nothing is said.
+    pub parallel: Option<usize>,
     /// What becomes of a delivery that will never work.
     pub on_failure: OnFailure,
     /// How often a plugin may say `retry` to one event before that counts as never. A sink that is
@@ -40,6 +47,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             capacity: 256,
+            // Four of the largest messages, or all of a full line at the size that events have.
+            bytes: 64 << 20,
+            parallel: None,
             on_failure: OnFailure::DeadLetter,
             attempts: 10,
             backoff_first: Duration::from_millis(100),
@@ -59,26 +69,27 @@ pub enum OnFailure {
 /// What processing a delivery came to.
 #[derive(Debug)]
 pub enum Processed<M> {
-    /// Messages for the sink; none if the event was dropped.
-    Outcomes(Vec<M>),
+    /// Messages for the sink, none if the event was dropped, and the bytes that it takes to hold
+    /// them beside the delivery.
+    Outcomes { messages: Vec<M>, bytes: usize },
     /// Not now.
-    Retry(String),
-    /// Never. Both carry a reason and what else a dead letter tells.
-    Reject(Reason),
+    Retry(Reason),
+    /// Never.
+    Reject(Rejection),
 }
 
 /// Why a delivery goes to the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    pub text: String,
+pub struct Rejection {
+    pub reason: Reason,
     /// The stage that rejected it, with its plugin's digest, where one did.
     pub stage: Option<(String, String)>,
 }
 
-impl Reason {
-    pub fn new(text: impl Into<String>) -> Self {
+impl From<Reason> for Rejection {
+    fn from(reason: Reason) -> Self {
         Self {
-            text: text.into(),
+            reason,
             stage: None,
         }
     }
@@ -87,15 +98,16 @@ impl Reason {
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<'a, D, M> {
-    /// Decode it and run the stages over it; then call [`Line::processed`].
-    Process(&'a D),
+    /// Decode it and run the stages over it; then call [`Line::processed`] with the number of its
+    /// turn. Others may be done meanwhile.
+    Process { turn: u64, delivery: &'a D },
     /// Hand the outcome to the sink; then call [`Line::sent`].
     Publish(&'a M),
     /// Hand a dead letter to the bus; then call [`Line::buried`].
     /// `cut` says that the bus refused the whole message: what is left must be small.
     Bury {
         delivery: &'a D,
-        reason: &'a Reason,
+        rejection: &'a Rejection,
         cut: bool,
     },
     /// Nothing before this time, unless something is reported earlier.
@@ -108,9 +120,9 @@ pub enum Step<'a, D, M> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The line is held and will try again after this pause.
-    Held { pause: Duration, reason: String },
+    Held { pause: Duration, reason: Reason },
     /// The line is paused: a delivery will never work, and the policy is to wait for people.
-    Paused { reason: String },
+    Paused { reason: Reason },
 }
 
 /// Deliveries that can be accepted, and what became of them for good.
@@ -132,37 +144,50 @@ pub struct Line<D, M> {
     turns: VecDeque<Turn<D, M>>,
     /// The number of the turn at the front.
     first: u64,
-    /// The number of the first turn that may have something to process, send or bury.
+    /// The number of the first turn that may have something to send or bury.
     cursor: u64,
+    /// The number of the first turn that may be new.
+    fresh: u64,
+    /// How many turns are being processed.
+    processing: usize,
+    /// What the turns hold.
+    bytes: usize,
     /// Outcomes and dead letters whose confirmation is awaited, by ticket: the turn they belong to.
     sent: HashMap<u64, u64>,
     buried: HashMap<u64, u64>,
     held_until: Duration,
     /// Failures since the last success, for the backoff.
     failures: u32,
-    paused: bool,
+    /// The turn that waits for people: nothing is done about it and what follows.
+    paused: Option<u64>,
     jitter: SmallRng,
 }
 
 #[derive(Debug)]
 struct Turn<D, M> {
     delivery: D,
+    /// Of the delivery.
+    bytes: usize,
     attempts: u32,
+    /// Not processed before then.
+    retry_at: Duration,
     state: State<M>,
 }
 
 #[derive(Debug)]
 enum State<M> {
     New,
+    Processing,
     /// Kept until it is accepted, even when all is confirmed: a failure before it in the line sends
     /// it again. Without outcomes, for an event that was dropped.
     Outgoing {
         outcomes: Vec<M>,
+        bytes: usize,
         sent: usize,
         confirmed: usize,
     },
     Dead {
-        reason: Reason,
+        rejection: Rejection,
         sent: bool,
         confirmed: bool,
         cut: bool,
@@ -173,7 +198,7 @@ impl<M> State<M> {
     /// True if there is nothing to process, send or bury.
     fn is_under_way(&self) -> bool {
         match self {
-            Self::New => false,
+            Self::New | Self::Processing => false,
             Self::Outgoing { outcomes, sent, .. } => *sent == outcomes.len(),
             Self::Dead { sent, .. } => *sent,
         }
@@ -182,13 +207,21 @@ impl<M> State<M> {
     /// True if nothing remains but to accept it.
     fn is_done(&self) -> bool {
         match self {
-            Self::New => false,
+            Self::New | Self::Processing => false,
             Self::Outgoing {
                 outcomes,
                 confirmed,
                 ..
             } => *confirmed == outcomes.len(),
             Self::Dead { confirmed, .. } => *confirmed,
+        }
+    }
+
+    /// What it holds beside the delivery.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Outgoing { bytes, .. } => *bytes,
+            Self::New | Self::Processing | Self::Dead { .. } => 0,
         }
     }
 }
@@ -200,18 +233,23 @@ impl<D, M> Line<D, M> {
             turns: VecDeque::new(),
             first: 0,
             cursor: 0,
+            fresh: 0,
+            processing: 0,
+            bytes: 0,
             sent: HashMap::new(),
             buried: HashMap::new(),
             held_until: Duration::ZERO,
             failures: 0,
-            paused: false,
+            paused: None,
             jitter: SmallRng::seed_from_u64(seed),
         }
     }
 
-    /// True if the line takes another delivery.
+    /// True if the line takes another delivery, however large.
     pub fn has_room(&self) -> bool {
-        !self.paused && self.turns.len() < self.policy.capacity
+        self.paused.is_none()
+            && self.turns.len() < self.policy.capacity
+            && (self.turns.is_empty() || self.bytes < self.policy.bytes)
     }
 
     /// True if no delivery is unsettled.
@@ -221,29 +259,38 @@ impl<D, M> Line<D, M> {
 
     /// True if a delivery waits for people to change something.
     pub fn is_paused(&self) -> bool {
-        self.paused
+        self.paused.is_some()
     }
 
-    /// How many outcomes and dead letters wait for their confirmation.
+    /// How many deliveries are being processed, and how many outcomes and dead letters wait for
+    /// their confirmation.
     pub fn in_flight(&self) -> usize {
-        self.sent.len() + self.buried.len()
+        self.processing + self.sent.len() + self.buried.len()
     }
 
     pub fn len(&self) -> usize {
         self.turns.len()
     }
 
-    /// A delivery came. Ask [`Line::has_room`] first.
-    pub fn received(&mut self, delivery: D) {
+    /// The bytes of the unsettled deliveries and of what was made of them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A delivery of this many bytes came. Ask [`Line::has_room`] first.
+    pub fn received(&mut self, delivery: D, bytes: usize) {
+        self.bytes += bytes;
         self.turns.push_back(Turn {
             delivery,
+            bytes,
             attempts: 0,
+            retry_at: Duration::ZERO,
             state: State::New,
         });
     }
 
     /// What to do next, at the time `now`. Each step is given once; report what came of it before
-    /// asking again.
+    /// asking again, but for [`Step::Process`], which may take its time.
     pub fn next(&mut self, now: Duration) -> Step<'_, D, M> {
         while self
             .turn(self.cursor)
@@ -251,7 +298,26 @@ impl<D, M> Line<D, M> {
         {
             self.cursor += 1;
         }
-        if self.paused || self.turn(self.cursor).is_none() {
+        self.fresh = self.fresh.max(self.cursor);
+        while self
+            .turn(self.fresh)
+            .is_some_and(|turn| !matches!(turn.state, State::New))
+        {
+            self.fresh += 1;
+        }
+        let end = self.first + self.turns.len() as u64;
+        let end = self.paused.map_or(end, |paused| paused.min(end));
+        let sends = self.cursor < end
+            && !matches!(
+                self.turns[self.index(self.cursor)].state,
+                State::New | State::Processing
+            );
+        // What is made must be kept until all before it is settled: where there is no room for that,
+        // only the turn at the front goes on.
+        let has_hands = self.processing < self.policy.parallel.unwrap_or(1)
+            && (self.bytes < self.policy.bytes || self.fresh == self.first);
+        let processes = self.fresh < end && has_hands;
+        if !sends && !processes {
             return Step::Wait;
         }
         if now < self.held_until {
@@ -260,42 +326,90 @@ impl<D, M> Line<D, M> {
         // After a failure one outcome shows whether the sink is back: if all went at once, one that
         // it cannot take would fail the others with it each time, and never be found.
         let probing = self.failures > 0 && !self.sent.is_empty();
-        let turn = self.turn(self.cursor).expect("was looked at above");
+        let is_outcome = sends
+            && matches!(
+                self.turns[self.index(self.cursor)].state,
+                State::Outgoing { .. }
+            );
+        if sends && !(is_outcome && probing) {
+            return self.send();
+        }
+        if !processes {
+            return Step::Wait;
+        }
+        let number = self.fresh;
+        let index = self.index(number);
+        let retry_at = self.turns[index].retry_at;
+        if now < retry_at {
+            return Step::WaitUntil(retry_at);
+        }
+        self.processing += 1;
+        self.fresh += 1;
+        let turn = &mut self.turns[index];
+        turn.state = State::Processing;
+        Step::Process {
+            turn: number,
+            delivery: &turn.delivery,
+        }
+    }
+
+    /// The step that sends what the turn at the cursor has next.
+    fn send(&self) -> Step<'_, D, M> {
+        let turn = &self.turns[self.index(self.cursor)];
         match &turn.state {
-            State::New => Step::Process(&turn.delivery),
-            State::Outgoing { .. } if probing => Step::Wait,
+            State::New | State::Processing => Step::Wait,
             State::Outgoing { outcomes, sent, .. } => Step::Publish(&outcomes[*sent]),
-            State::Dead { reason, cut, .. } => Step::Bury {
+            State::Dead { rejection, cut, .. } => Step::Bury {
                 delivery: &turn.delivery,
-                reason,
+                rejection,
                 cut: *cut,
             },
         }
     }
 
-    /// What processing the delivery of [`Step::Process`] came to.
-    pub fn processed(&mut self, now: Duration, result: Processed<M>) -> Option<Notice> {
-        let number = self.cursor;
+    /// What processing the delivery of [`Step::Process`] came to. A turn that is not known belongs
+    /// to a time before the source started again.
+    pub fn processed(
+        &mut self,
+        now: Duration,
+        number: u64,
+        result: Processed<M>,
+    ) -> Option<Notice> {
+        let known = number >= self.first
+            && self
+                .turn(number)
+                .is_some_and(|turn| matches!(turn.state, State::Processing));
+        if !known {
+            return None;
+        }
+        self.processing -= 1;
         match result {
-            Processed::Outcomes(outcomes) => {
-                self.turn_mut(number).state = State::Outgoing {
-                    outcomes,
+            Processed::Outcomes { messages, bytes } => {
+                let state = State::Outgoing {
+                    outcomes: messages,
+                    bytes,
                     sent: 0,
                     confirmed: 0,
                 };
+                self.set(number, state);
                 None
             }
-            Processed::Retry(text) => {
+            Processed::Retry(reason) => {
                 let turn = self.turn_mut(number);
                 turn.attempts += 1;
                 let attempts = turn.attempts;
                 if attempts >= self.policy.attempts {
-                    let text = format!("gave up after {attempts} attempts: {text}");
-                    return self.fail(number, Reason::new(text));
+                    let text = format_args!("gave up after {attempts} attempts: {reason}");
+                    return self.fail(number, Reason::new(text).into());
                 }
-                Some(self.hold(now, attempts, text))
+                let pause = self.pause(attempts);
+                let turn = self.turn_mut(number);
+                turn.state = State::New;
+                turn.retry_at = now.saturating_add(pause);
+                self.fresh = self.fresh.min(number);
+                Some(Notice::Held { pause, reason })
             }
-            Processed::Reject(reason) => self.fail(number, reason),
+            Processed::Reject(rejection) => self.fail(number, rejection),
         }
     }
 
@@ -339,7 +453,7 @@ impl<D, M> Line<D, M> {
             }
             Err(SinkFailure::Permanent(reason)) => {
                 self.sent.retain(|_, turn| *turn != number);
-                self.fail(number, Reason::new(reason))
+                self.fail(number, reason.into())
             }
         }
     }
@@ -368,9 +482,9 @@ impl<D, M> Line<D, M> {
                     *sent = false;
                     *cut |= matches!(failure, SinkFailure::Permanent(_));
                 }
-                let reason = failure.to_string();
                 self.cursor = self.cursor.min(number);
-                Some(self.hold_for_an_end(now, format!("no dead letter: {reason}")))
+                let reason = Reason::new(format_args!("no dead letter: {failure}"));
+                Some(self.hold_for_an_end(now, reason))
             }
         }
     }
@@ -381,10 +495,11 @@ impl<D, M> Line<D, M> {
         let deliveries = self.turns.iter().take_while(done).count();
         let (mut outcomes, mut dead, mut last) = (0, 0, None);
         for turn in self.turns.drain(..deliveries) {
+            self.bytes -= turn.bytes + turn.state.bytes();
             match turn.state {
                 State::Outgoing { outcomes: sent, .. } => outcomes += sent.len(),
                 State::Dead { .. } => dead += 1,
-                State::New => {}
+                State::New | State::Processing => {}
             }
             last = Some(turn.delivery);
         }
@@ -403,15 +518,20 @@ impl<D, M> Line<D, M> {
         self.first += self.turns.len() as u64;
         self.cursor = self.first;
         self.turns.clear();
+        self.processing = 0;
+        self.bytes = 0;
         self.sent.clear();
         self.buried.clear();
-        self.paused = false;
+        self.paused = None;
     }
 
     /// The configuration changed: what was held or paused is worth a try at once.
     pub fn resume(&mut self) {
-        self.paused = false;
+        self.paused = None;
         self.held_until = Duration::ZERO;
+        for turn in &mut self.turns {
+            turn.retry_at = Duration::ZERO;
+        }
     }
 
     /// Sends everything from this turn on again, what is confirmed as well: it is out of order now.
@@ -429,50 +549,57 @@ impl<D, M> Line<D, M> {
         self.cursor = self.cursor.min(number);
     }
 
-    fn fail(&mut self, number: u64, reason: Reason) -> Option<Notice> {
+    fn fail(&mut self, number: u64, rejection: Rejection) -> Option<Notice> {
         self.cursor = self.cursor.min(number);
         match self.policy.on_failure {
             OnFailure::DeadLetter => {
-                self.turn_mut(number).state = State::Dead {
-                    reason,
+                let state = State::Dead {
+                    rejection,
                     sent: false,
                     confirmed: false,
                     cut: false,
                 };
+                self.set(number, state);
                 None
             }
             OnFailure::Pause => {
                 // What was sent after it would be out of order once it works.
                 self.rewind(number);
-                let turn = self.turn_mut(number);
-                turn.state = State::New;
-                turn.attempts = 0;
-                self.paused = true;
+                self.set(number, State::New);
+                self.turn_mut(number).attempts = 0;
+                self.fresh = self.fresh.min(number);
+                self.paused = Some(self.paused.map_or(number, |paused| paused.min(number)));
                 Some(Notice::Paused {
-                    reason: reason.text,
+                    reason: rejection.reason,
                 })
             }
         }
     }
 
+    fn set(&mut self, number: u64, state: State<M>) {
+        let new = state.bytes();
+        let old = std::mem::replace(&mut self.turn_mut(number).state, state);
+        self.bytes = self.bytes + new - old.bytes();
+    }
+
     /// The outcomes that one outage fails count as one failure, however many they are.
-    fn hold_for_an_end(&mut self, now: Duration, reason: String) -> Notice {
+    fn hold_for_an_end(&mut self, now: Duration, reason: Reason) -> Notice {
         if now >= self.held_until {
             self.failures = self.failures.saturating_add(1);
         }
-        self.hold(now, self.failures.max(1), reason)
+        let pause = self.pause(self.failures.max(1));
+        self.held_until = self.held_until.max(now.saturating_add(pause));
+        Notice::Held { pause, reason }
     }
 
-    fn hold(&mut self, now: Duration, failures: u32, reason: String) -> Notice {
+    fn pause(&mut self, failures: u32) -> Duration {
         let doubled = self
             .policy
             .backoff_first
             .saturating_mul(1 << (failures - 1).min(20));
-        let pause = doubled
+        doubled
             .min(self.policy.backoff_cap)
-            .mul_f64(self.jitter.random_range(0.5..=1.0));
-        self.held_until = self.held_until.max(now + pause);
-        Notice::Held { pause, reason }
+            .mul_f64(self.jitter.random_range(0.5..=1.0))
     }
 
     fn index(&self, number: u64) -> usize {
@@ -490,268 +617,4 @@ impl<D, M> Line<D, M> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Duration = Duration::ZERO;
-
-    fn line(policy: Policy) -> Line<u64, String> {
-        Line::new(policy, 1)
-    }
-
-    fn accepted(line: &mut Line<u64, String>) -> Option<u64> {
-        line.accept().map(|settled| settled.last)
-    }
-
-    fn outcome(text: &str) -> Processed<String> {
-        Processed::Outcomes(vec![text.to_owned()])
-    }
-
-    /// Takes one delivery through processing and sending, under the ticket `100 + number`.
-    fn send(line: &mut Line<u64, String>, number: u64) {
-        line.received(number);
-        assert_eq!(line.next(NOW), Step::Process(&number));
-        line.processed(NOW, outcome(&number.to_string()));
-        assert_eq!(line.next(NOW), Step::Publish(&number.to_string()));
-        line.sent(100 + number);
-    }
-
-    #[test]
-    fn accepts_in_order_and_only_what_is_confirmed() {
-        let mut line = line(Policy::default());
-        for number in 0..3 {
-            send(&mut line, number);
-        }
-        line.confirmed(NOW, 101, Ok(()));
-        assert_eq!(accepted(&mut line), None, "0 is not confirmed");
-        line.confirmed(NOW, 100, Ok(()));
-        assert_eq!(accepted(&mut line), Some(1));
-        assert_eq!(line.len(), 1);
-    }
-
-    #[test]
-    fn a_dropped_event_waits_for_those_before_it() {
-        let mut line = line(Policy::default());
-        send(&mut line, 0);
-        line.received(1);
-        assert_eq!(line.next(NOW), Step::Process(&1));
-        line.processed(NOW, Processed::Outcomes(Vec::new()));
-        assert_eq!(accepted(&mut line), None);
-        line.confirmed(NOW, 100, Ok(()));
-        assert_eq!(accepted(&mut line), Some(1));
-    }
-
-    #[test]
-    fn a_failed_outcome_is_sent_again_with_all_that_followed() {
-        let mut line = line(Policy::default());
-        for number in 0..3 {
-            send(&mut line, number);
-        }
-        line.confirmed(NOW, 102, Ok(()));
-        let notice = line.confirmed(NOW, 101, Err(SinkFailure::Transient("away".to_owned())));
-        let Some(Notice::Held { pause, .. }) = notice else {
-            panic!("{notice:?}")
-        };
-        assert_eq!(line.next(NOW), Step::WaitUntil(pause));
-        assert_eq!(
-            line.next(pause),
-            Step::Wait,
-            "0 may show that the sink is back"
-        );
-        line.confirmed(pause, 100, Ok(()));
-        for (ticket, expected) in [(201, "1"), (202, "2")] {
-            assert_eq!(line.next(pause), Step::Publish(&expected.to_owned()));
-            line.sent(ticket);
-        }
-        assert_eq!(
-            accepted(&mut line),
-            Some(0),
-            "what was before the failure is not sent again"
-        );
-        line.confirmed(pause, 201, Ok(()));
-        line.confirmed(pause, 202, Ok(()));
-        let settled = Settled {
-            last: 2,
-            deliveries: 2,
-            outcomes: 2,
-            dead: 0,
-        };
-        assert_eq!(
-            line.accept(),
-            Some(settled),
-            "what was sent twice counts once"
-        );
-    }
-
-    #[test]
-    fn a_plugin_may_ask_for_retries_until_they_are_used_up() {
-        let mut line = line(Policy {
-            attempts: 3,
-            ..Policy::default()
-        });
-        line.received(7);
-        let mut now = NOW;
-        for _ in 0..2 {
-            assert_eq!(line.next(now), Step::Process(&7));
-            let notice = line.processed(now, Processed::Retry("not yet".to_owned()));
-            let Some(Notice::Held { pause, .. }) = notice else {
-                panic!("{notice:?}")
-            };
-            now += pause;
-        }
-        assert_eq!(line.next(now), Step::Process(&7));
-        line.processed(now, Processed::Retry("not yet".to_owned()));
-        let reason = Reason::new("gave up after 3 attempts: not yet");
-        assert_eq!(
-            line.next(now),
-            Step::Bury {
-                delivery: &7,
-                reason: &reason,
-                cut: false
-            }
-        );
-        line.buried(1);
-        assert_eq!(
-            accepted(&mut line),
-            None,
-            "the dead letter is not confirmed"
-        );
-        line.bury_confirmed(now, 1, Ok(()));
-        let settled = Settled {
-            last: 7,
-            deliveries: 1,
-            outcomes: 0,
-            dead: 1,
-        };
-        assert_eq!(line.accept(), Some(settled));
-    }
-
-    #[test]
-    fn a_dead_letter_that_fails_is_tried_again() {
-        let mut line = line(Policy::default());
-        line.received(7);
-        line.next(NOW);
-        line.processed(NOW, Processed::Reject(Reason::new("never")));
-        line.next(NOW);
-        line.buried(1);
-        line.bury_confirmed(NOW, 1, Err(SinkFailure::Permanent("no".to_owned())));
-        let Step::WaitUntil(then) = line.next(NOW) else {
-            panic!("held")
-        };
-        assert_eq!(
-            line.next(then),
-            Step::Bury {
-                delivery: &7,
-                reason: &Reason::new("never"),
-                cut: true
-            }
-        );
-    }
-
-    #[test]
-    fn an_outcome_that_fails_its_neighbours_is_found() {
-        let mut line = line(Policy::default());
-        for number in 0..3 {
-            send(&mut line, number);
-        }
-        // The sink drops the connection over 1, and says of what was in flight what it knows.
-        for ticket in [100, 101, 102] {
-            line.confirmed(NOW, ticket, Err(SinkFailure::Transient("away".to_owned())));
-        }
-        let Step::WaitUntil(then) = line.next(NOW) else {
-            panic!("held")
-        };
-        assert_eq!(line.next(then), Step::Publish(&"0".to_owned()));
-        line.sent(200);
-        assert_eq!(line.next(then), Step::Wait, "one at a time");
-        line.confirmed(then, 200, Ok(()));
-        assert_eq!(line.next(then), Step::Publish(&"1".to_owned()));
-        line.sent(201);
-        line.confirmed(
-            then,
-            201,
-            Err(SinkFailure::Permanent("too large".to_owned())),
-        );
-        let reason = Reason::new("too large");
-        let (delivery, reason) = (&1, &reason);
-        assert_eq!(
-            line.next(then),
-            Step::Bury {
-                delivery,
-                reason,
-                cut: false
-            }
-        );
-    }
-
-    #[test]
-    fn pausing_for_a_sink_sends_what_followed_again() {
-        let mut line = line(Policy {
-            on_failure: OnFailure::Pause,
-            ..Policy::default()
-        });
-        send(&mut line, 0);
-        send(&mut line, 1);
-        line.confirmed(NOW, 101, Ok(()));
-        line.confirmed(NOW, 100, Err(SinkFailure::Permanent("never".to_owned())));
-        line.resume();
-        assert_eq!(line.next(NOW), Step::Process(&0));
-        line.processed(NOW, outcome("0"));
-        for (ticket, expected) in [(200, "0"), (201, "1")] {
-            assert_eq!(line.next(NOW), Step::Publish(&expected.to_owned()));
-            line.sent(ticket);
-        }
-    }
-
-    #[test]
-    fn pausing_keeps_the_delivery_until_something_changes() {
-        let mut line = line(Policy {
-            on_failure: OnFailure::Pause,
-            ..Policy::default()
-        });
-        line.received(7);
-        line.next(NOW);
-        let notice = line.processed(NOW, Processed::Reject(Reason::new("never")));
-        assert_eq!(
-            notice,
-            Some(Notice::Paused {
-                reason: "never".to_owned()
-            })
-        );
-        assert_eq!(line.next(NOW), Step::Wait);
-        assert!(!line.has_room());
-        line.resume();
-        assert_eq!(line.next(NOW), Step::Process(&7));
-    }
-
-    #[test]
-    fn a_restarted_source_voids_everything() {
-        let mut line = line(Policy::default());
-        send(&mut line, 0);
-        line.restarted();
-        assert!(line.is_empty());
-        assert_eq!(line.confirmed(NOW, 100, Ok(())), None);
-        send(&mut line, 0);
-        line.confirmed(NOW, 100, Ok(()));
-        assert_eq!(accepted(&mut line), Some(0));
-    }
-
-    #[test]
-    fn one_outage_counts_as_one_failure() {
-        let mut line = line(Policy::default());
-        for number in 0..200 {
-            send(&mut line, number);
-        }
-        for number in (0..200).rev() {
-            line.confirmed(
-                NOW,
-                100 + number,
-                Err(SinkFailure::Transient("away".to_owned())),
-            );
-        }
-        let Step::WaitUntil(then) = line.next(NOW) else {
-            panic!("held")
-        };
-        assert!(then <= Policy::default().backoff_first, "{then:?}");
-    }
-}
+mod tests;

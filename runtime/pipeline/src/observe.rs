@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_event::{Event, Message};
+use weir_event::{Event, Message, Reason};
 
 /// One thing that happened in a pipeline.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum Observation<'a> {
     Dropped {
         event: Option<&'a Event>,
         by: &'a str,
-        reason: &'a str,
+        reason: &'a Reason,
     },
     /// A router chose these slaves.
     Routed {
@@ -40,20 +40,24 @@ pub enum Observation<'a> {
     /// A delivery goes to the dead letters; said again if the bus did not take it at first.
     Rejected {
         message: &'a Message,
-        reason: &'a str,
+        reason: &'a Reason,
     },
     /// The line is held, and tries again after the pause.
-    Held { reason: &'a str, pause: Duration },
+    Held { reason: &'a Reason, pause: Duration },
     /// The line is paused until people change something.
-    Paused { reason: &'a str },
-    /// The source lost its connection: what was not accepted comes again.
+    Paused { reason: &'a Reason },
+    /// The source lost its deliveries, or gave them back: what was not accepted comes again.
     Restarted,
-    /// Events are handled by a new chain from here on.
+    /// Events that are decoded from here on are handled by a new chain.
     Swapped,
 }
 
-/// Sees everything that happens in one pipeline, in order. It is called on the way of every event:
-/// it must be quick, and must not block.
+/// Sees everything that happens in one pipeline: what happens to one event in order, and what
+/// happens to the line (decoded, sent, accepted, rejected) in the order of the deliveries. What
+/// stages say of one event comes between what they say of others that are worked at the same time,
+/// from other threads.
+///
+/// It is called on the way of every event: it must be quick, and must not block.
 pub trait Observer: Send + Sync {
     fn observe(&self, observation: &Observation<'_>);
 }

@@ -1,20 +1,30 @@
 //! The loop of one pipeline: it carries out what the [`Line`] decides, between a source and a sink.
 
+mod stop;
+mod work;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use weir_event::{HeaderValue, Message};
+use weir_event::Message;
 
+use self::stop::{Over, Stop};
+use self::work::{Done, Hands};
 use crate::chain::Chain;
 use crate::ends::{Confirmation, Delivery, EndError, Received, Sink, Source};
-use crate::line::{Line, Notice, Policy, Reason, Settled, Step};
+use crate::letter::dead_letter;
+use crate::line::{Line, Notice, Policy, Settled, Step};
 use crate::names::Names;
 use crate::observe::{Observation, Observer};
+
+/// How long a source may take to give back what is not accepted, when all is over: to drop it does
+/// the same, only less in order.
+const CLOSE: Duration = Duration::from_secs(3);
 
 /// One pipeline, ready to run.
 pub struct Pipeline {
@@ -46,89 +56,78 @@ pub enum RunError {
     Names(#[from] std::io::Error),
 }
 
+/// Why the loop ends.
+enum End {
+    Over,
+    Failed(RunError),
+}
+
+impl From<Over> for End {
+    fn from(_: Over) -> Self {
+        Self::Over
+    }
+}
+
+impl From<EndError> for End {
+    fn from(error: EndError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl Pipeline {
     /// Runs until `stop` is cancelled or the source ends. What is in flight then has `drain` to be
-    /// confirmed; what is not goes back to the source.
+    /// confirmed; what is not goes back to the source. Whatever hangs by then is let go.
     pub async fn run(self, stop: CancellationToken, drain: Duration) -> Result<Stopped, RunError> {
         let Self {
             name,
             source,
             sink,
             dead,
-            mut chain,
+            chain,
             names,
-            policy,
+            mut policy,
             observer,
         } = self;
         let seed = name.bytes().fold(0, |seed: u64, byte| {
             seed.wrapping_mul(31).wrapping_add(u64::from(byte))
         });
-        // Accepting one by one would cost the broker half of its throughput; accepting only when
-        // the line is full would leave the source without work meanwhile.
-        let batch = policy.capacity.div_ceil(4);
-        let line = Line::new(policy, seed);
-        let started = Instant::now();
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let parallel = *policy.parallel.get_or_insert_with(cores);
         let mut engine = Engine {
             source,
             sink,
             dead,
             names,
-            line,
+            // Accepting one by one would cost the broker half of its throughput; accepting only
+            // when the line is full would leave the source without work meanwhile.
+            batch: policy.capacity.div_ceil(4),
+            line: Line::new(policy, seed),
+            hands: Hands::new(parallel),
             observer,
-            started,
+            stop: Stop::new(stop, drain),
+            started: Instant::now(),
             pipeline: name,
             taken: 0,
         };
-        let mut deadline: Option<Instant> = None;
-        let mut ended = false;
-        loop {
-            if chain.has_changed().unwrap_or(false) {
-                engine.observer.observe(&Observation::Swapped);
-                engine.line.resume();
-            }
-            let current = Arc::clone(&chain.borrow_and_update());
-            let wake = engine.work(&current, deadline).await;
-            if engine.catch_up() {
-                continue;
-            }
-            let open = deadline.is_none() && !ended;
-            if open
-                && engine.line.has_room()
-                && engine.taken < batch
-                && let Some(received) = engine.source.next().now_or_never()
-            {
-                ended = engine.receive(received?);
-                continue;
-            }
-            // Makes room in the line, so that what follows asks the line again.
-            engine.accept().await?;
-            if engine.line.is_empty() && !open {
-                break;
-            }
-            // Who waits for a sink to come back, or for people, does not keep a stop waiting.
-            let idle = wake.is_some() || engine.line.is_paused();
-            if deadline.is_some() && idle && engine.line.in_flight() == 0 {
-                break;
-            }
-            let takes = open && engine.line.has_room();
-            tokio::select! {
-                confirmation = engine.sink.confirmed() => engine.confirmed(confirmation),
-                confirmation = engine.dead.confirmed() => engine.buried(confirmation),
-                received = engine.source.next(), if takes => ended = engine.receive(received?),
-                () = sleep_until(wake.unwrap_or(started)), if wake.is_some() => {}
-                () = stop.cancelled(), if deadline.is_none() => {
-                    deadline = Some(Instant::now() + drain);
-                }
-                () = sleep_until(deadline.unwrap_or(started)), if deadline.is_some() => break,
-                // Seen at the top of the loop, like a change that comes at any other time.
-                Ok(()) = chain.changed() => chain.mark_changed(),
-            }
+        let ended = engine.run(chain).await;
+        // What was confirmed at the last moment is accepted, if that does not take time.
+        let accepted = match ended {
+            Ok(()) | Err(End::Over) => engine.accept().await,
+            failed => failed,
+        };
+        if let Err(End::Failed(error)) = accepted {
+            return Err(error);
         }
-        engine.accept().await?;
         let stopped = Stopped {
             given_back: engine.line.len(),
         };
-        engine.source.close().await;
+        drop(timeout(CLOSE, engine.source.close()).await);
         Ok(stopped)
     }
 }
@@ -140,56 +139,116 @@ struct Engine {
     dead: Box<dyn Sink>,
     names: Names,
     line: Line<Delivery, Message>,
+    hands: Hands,
     observer: Arc<dyn Observer>,
+    stop: Stop,
     started: Instant,
     pipeline: String,
     /// Deliveries taken since the last time that some were accepted.
     taken: usize,
+    /// How many of them are accepted at one time, if they can be.
+    batch: usize,
 }
 
 impl Engine {
+    async fn run(&mut self, mut chain: watch::Receiver<Arc<Chain>>) -> Result<(), End> {
+        let mut ended = false;
+        loop {
+            if chain.has_changed().unwrap_or(false) {
+                self.observer.observe(&Observation::Swapped);
+                self.line.resume();
+                self.hands.forget();
+            }
+            let current = Arc::clone(&chain.borrow_and_update());
+            // What the source has lost must not be sent.
+            if !ended && self.source.lost().now_or_never().is_some() {
+                self.restarted();
+            }
+            let wake = self.work(&current).await?;
+            if self.catch_up() {
+                continue;
+            }
+            let open = !self.stop.is_asked() && !ended;
+            if open
+                && self.line.has_room()
+                && self.taken < self.batch
+                && let Some(received) = self.source.next().now_or_never()
+            {
+                ended = self.receive(received?);
+                continue;
+            }
+            // Makes room in the line, so that what follows asks the line again.
+            self.accept().await?;
+            if self.line.is_empty() && !open {
+                return Ok(());
+            }
+            // Who waits for a sink to come back, or for people, does not keep a stop waiting.
+            let idle = wake.is_some() || self.line.is_paused();
+            if self.stop.is_asked() && idle && self.line.in_flight() == 0 {
+                return Ok(());
+            }
+            let takes = open && self.line.has_room();
+            tokio::select! {
+                confirmation = self.sink.confirmed() => self.confirmed(confirmation),
+                confirmation = self.dead.confirmed() => self.buried(confirmation),
+                done = self.hands.done(), if self.hands.are_busy() => self.processed(done),
+                received = listen(&mut *self.source, takes), if !ended => {
+                    ended = self.receive(received?);
+                }
+                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {}
+                over = self.stop.heard() => over?,
+                // Seen at the top of the loop, like a change that comes at any other time.
+                Ok(()) = chain.changed() => chain.mark_changed(),
+            }
+        }
+    }
+
     /// Does all that the line wants done now; gives the time at which it wants something again.
-    async fn work(&mut self, chain: &Chain, deadline: Option<Instant>) -> Option<Instant> {
-        while deadline.is_none_or(|deadline| Instant::now() < deadline) {
+    async fn work(&mut self, chain: &Arc<Chain>) -> Result<Option<Instant>, Over> {
+        loop {
+            self.stop.check()?;
             let now = self.started.elapsed();
             match self.line.next(now) {
-                Step::Process(Delivery {
-                    message,
-                    redelivered,
-                    ..
-                }) => {
-                    let (names, observer) = (&mut self.names, &*self.observer);
-                    let processed = chain.process(message, *redelivered, names, observer).await;
-                    let notice = self.line.processed(now, processed);
-                    self.tell(notice.as_ref());
+                Step::Process { turn, delivery } => {
+                    let Delivery {
+                        message,
+                        redelivered,
+                        ..
+                    } = delivery;
+                    let taken = chain.take(message, *redelivered, &mut self.names, &*self.observer);
+                    let done = match taken {
+                        Ok(taken) => self.hands.begin(turn, chain, taken, &self.observer),
+                        Err(processed) => Some(Done { turn, processed }),
+                    };
+                    if let Some(done) = done {
+                        self.processed(done);
+                    }
                 }
                 Step::Publish(message) => {
                     self.observer.observe(&Observation::Sent { message });
-                    let ticket = self.sink.publish(message.clone()).await;
+                    let published = self.sink.publish(message.clone());
+                    let ticket = self.stop.in_time(published).await?;
                     self.line.sent(ticket);
                 }
                 Step::Bury {
                     delivery,
-                    reason,
+                    rejection,
                     cut,
                 } => {
-                    let (message, reason_text) = (&delivery.message, &reason.text);
-                    self.observer.observe(&Observation::Rejected {
-                        message,
-                        reason: reason_text,
-                    });
-                    let letter = dead_letter(&delivery.message, reason, cut, &self.pipeline);
-                    let ticket = self.dead.publish(letter).await;
+                    let (message, reason) = (&delivery.message, &rejection.reason);
+                    self.observer
+                        .observe(&Observation::Rejected { message, reason });
+                    let letter = dead_letter(message, rejection, cut, &self.pipeline);
+                    let ticket = self.stop.in_time(self.dead.publish(letter)).await?;
                     self.line.buried(ticket);
                 }
-                Step::WaitUntil(then) => return Some(self.started + then),
-                Step::Wait => return None,
+                Step::WaitUntil(then) => return Ok(Some(self.started + then)),
+                Step::Wait => return Ok(None),
             }
         }
-        None
     }
 
-    /// Hears every confirmation that is there already; true if there was one.
+    /// Hears everything that is known already; true if there was something.
     fn catch_up(&mut self) -> bool {
         let mut heard = false;
         while let Some(confirmation) = self.sink.confirmed().now_or_never() {
@@ -200,7 +259,18 @@ impl Engine {
             self.buried(confirmation);
             heard = true;
         }
+        while self.hands.are_busy()
+            && let Some(done) = self.hands.done().now_or_never()
+        {
+            self.processed(done);
+            heard = true;
+        }
         heard
+    }
+
+    fn processed(&mut self, Done { turn, processed }: Done) {
+        let notice = self.line.processed(self.started.elapsed(), turn, processed);
+        self.tell(notice.as_ref());
     }
 
     fn confirmed(&mut self, Confirmation { ticket, result }: Confirmation) {
@@ -220,19 +290,25 @@ impl Engine {
         match received {
             Received::Delivery(delivery) => {
                 self.taken += 1;
-                self.line.received(delivery);
+                let bytes = delivery.message.size();
+                self.line.received(delivery, bytes);
             }
-            Received::Restarted => {
-                self.line.restarted();
-                self.observer.observe(&Observation::Restarted);
-            }
+            Received::Restarted => self.restarted(),
             Received::End => return true,
         }
         false
     }
 
+    /// What is on the line comes again.
+    fn restarted(&mut self) {
+        self.line.restarted();
+        self.hands.drop_all();
+        self.taken = 0;
+        self.observer.observe(&Observation::Restarted);
+    }
+
     /// Accepts what can be accepted: what was learned from it is on disk first.
-    async fn accept(&mut self) -> Result<(), RunError> {
+    async fn accept(&mut self) -> Result<(), End> {
         self.taken = 0;
         let Some(Settled {
             last,
@@ -244,7 +320,8 @@ impl Engine {
             return Ok(());
         };
         self.names.keep()?;
-        self.source.accept_through(last.tag).await?;
+        let accepted = self.source.accept_through(last.tag);
+        self.stop.in_time(accepted).await??;
         self.observer.observe(&Observation::Accepted {
             deliveries,
             outcomes,
@@ -269,30 +346,11 @@ impl Engine {
     }
 }
 
-/// What is left of a message that the bus does not take whole, in bytes.
-const CUT_LETTER: usize = 64 << 10;
-
-/// The message as it came, with headers that say what became of it, in place of those from an
-/// earlier death. One that is cut has the beginning of its payload, and its size as a header.
-fn dead_letter(message: &Message, reason: &Reason, cut: bool, pipeline: &str) -> Message {
-    let mut letter = message.clone();
-    letter.headers.retain(|name, _| !name.starts_with("weir-"));
-    if cut {
-        letter.headers.clear();
-        letter.payload.truncate(CUT_LETTER);
+/// What the source says; of deliveries only where one is taken.
+async fn listen(source: &mut dyn Source, takes: bool) -> Result<Received, EndError> {
+    if takes {
+        return source.next().await;
     }
-    let mut header = |name: &str, value: &str| {
-        let value = HeaderValue::Text(value.to_owned());
-        letter.headers.insert(name.to_owned(), value);
-    };
-    header("weir-pipeline", pipeline);
-    header("weir-reason", &reason.text);
-    if let Some((stage, digest)) = &reason.stage {
-        header("weir-stage", stage);
-        header("weir-plugin-sha256", digest);
-    }
-    if cut {
-        header("weir-original-size", &message.payload.len().to_string());
-    }
-    letter
+    source.lost().await;
+    Ok(Received::Restarted)
 }

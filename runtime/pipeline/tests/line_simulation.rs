@@ -7,8 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
+use weir_event::Reason;
 use weir_pipeline::ends::SinkFailure;
-use weir_pipeline::line::{Line, OnFailure, Policy, Processed, Reason, Settled, Step};
+use weir_pipeline::line::{Line, OnFailure, Policy, Processed, Settled, Step};
 
 /// What an event is made to do, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +43,13 @@ struct World {
     /// The first event that is not accepted: what a source that restarts begins with.
     accepted: u64,
     next: u64,
-    /// What the sink holds, in the order of its arrival.
+    /// What the sink holds, in the order of its arrival, but for what came late.
     arrived: Vec<Outcome>,
+    /// On old channels, whose confirmations nobody hears any more, and what of that has arrived.
+    on_old_channels: VecDeque<Outcome>,
+    late: Vec<Outcome>,
+    /// Being processed: the turn and the event. Some are void, since the source started again.
+    working: Vec<(u64, u64)>,
     buried: Vec<u64>,
     in_flight: VecDeque<(u64, Result<(), SinkFailure>)>,
     burying: VecDeque<(u64, Result<(), SinkFailure>)>,
@@ -62,17 +68,48 @@ impl World {
         self.tickets
     }
 
-    /// A fault may hit before or after the message is kept: the sender cannot tell.
-    fn transfer(&mut self, keep: impl FnOnce(&mut Self)) -> Result<(), SinkFailure> {
-        let fails = self.faulty(0.2);
-        if !fails || self.random.random_bool(0.5) {
+    /// A fault may hit before or after the message is kept: the sender cannot tell. It may also be
+    /// under way on a channel that is given up, and land later.
+    fn transfer(
+        &mut self,
+        keep: impl FnOnce(&mut Self),
+        later: impl FnOnce(&mut Self),
+    ) -> Result<(), SinkFailure> {
+        if !self.faulty(0.2) {
             keep(self);
+            return Ok(());
         }
-        if fails {
-            Err(SinkFailure::Transient("away".to_owned()))
-        } else {
-            Ok(())
+        match self.random.random_range(0..3) {
+            0 => keep(self),
+            1 => later(self),
+            _ => {}
         }
+        Err(SinkFailure::Transient(Reason::new("away")))
+    }
+
+    /// One event is processed, any of those that are: true if there was one.
+    fn process(&mut self, line: &mut Line<u64, Outcome>) -> bool {
+        if self.working.is_empty() {
+            return false;
+        }
+        let any = self.random.random_range(0..self.working.len());
+        let (turn, number) = self.working.remove(any);
+        let outcomes = |count| Processed::Outcomes {
+            messages: (0..count).map(|part| (number, part)).collect(),
+            bytes: count,
+        };
+        let result = match fate(number) {
+            Fate::Outcomes(count) => outcomes(count),
+            Fate::Refused => outcomes(1),
+            Fate::Rejected => Processed::Reject(Reason::new("never").into()),
+            Fate::RetriedOnce if self.retried.contains(&number) => outcomes(1),
+            Fate::RetriedOnce => {
+                self.retried.push(number);
+                Processed::Retry(Reason::new("not yet"))
+            }
+        };
+        line.processed(self.now, turn, result);
+        true
     }
 
     /// One confirmation, from anywhere in what is in flight.
@@ -124,12 +161,23 @@ impl World {
             }
             assert!(line.len() <= policy.capacity);
             if self.next < self.events && line.has_room() && self.random.random_bool(0.7) {
-                line.received(self.next);
+                line.received(self.next, 1);
                 self.next += 1;
             }
             if self.random.random_bool(0.4) {
                 self.hear(&mut line);
             }
+            if self.random.random_bool(0.3) {
+                self.process(&mut line);
+            }
+            if self.random.random_bool(0.1)
+                && let Some(outcome) = self.on_old_channels.pop_front()
+            {
+                self.late.push(outcome);
+            }
+            // What is worked at one time may all come to three outcomes.
+            let parallel = policy.parallel.expect("the test says so");
+            assert!(line.bytes() <= policy.bytes + 3 * parallel, "{line:?}");
             if self.random.random_bool(0.3)
                 && let Some(Settled {
                     last, deliveries, ..
@@ -140,31 +188,18 @@ impl World {
                 self.accepted = last + 1;
             }
             match line.next(self.now) {
-                Step::Process(&number) => {
-                    let result = match fate(number) {
-                        Fate::Outcomes(count) => {
-                            Processed::Outcomes((0..count).map(|part| (number, part)).collect())
-                        }
-                        Fate::Refused => Processed::Outcomes(vec![(number, 0)]),
-                        Fate::Rejected => Processed::Reject(Reason::new("never")),
-                        Fate::RetriedOnce if self.retried.contains(&number) => {
-                            Processed::Outcomes(vec![(number, 0)])
-                        }
-                        Fate::RetriedOnce => {
-                            self.retried.push(number);
-                            Processed::Retry("not yet".to_owned())
-                        }
-                    };
-                    line.processed(self.now, result);
-                }
+                Step::Process { turn, delivery } => self.working.push((turn, *delivery)),
                 Step::Publish(&outcome) => {
                     let ticket = self.ticket();
                     let result = if fate(outcome.0) == Fate::Refused && !self.faulty(0.2) {
-                        Err(SinkFailure::Permanent("never".to_owned()))
+                        Err(SinkFailure::Permanent(Reason::new("never")))
                     } else if fate(outcome.0) == Fate::Refused {
-                        Err(SinkFailure::Transient("away".to_owned()))
+                        Err(SinkFailure::Transient(Reason::new("away")))
                     } else {
-                        self.transfer(|world| world.arrived.push(outcome))
+                        self.transfer(
+                            |world| world.arrived.push(outcome),
+                            |world| world.on_old_channels.push_back(outcome),
+                        )
                     };
                     self.in_flight.push_back((ticket, result));
                     line.sent(ticket);
@@ -173,17 +208,17 @@ impl World {
                     delivery: &number, ..
                 } => {
                     let ticket = self.ticket();
-                    let result = self.transfer(|world| world.buried.push(number));
+                    let result = self.transfer(|world| world.buried.push(number), |_| {});
                     self.burying.push_back((ticket, result));
                     line.buried(ticket);
                 }
                 Step::WaitUntil(then) => {
-                    if !self.hear(&mut line) {
+                    if !self.hear(&mut line) && !self.process(&mut line) {
                         self.now = then;
                     }
                 }
                 Step::Wait => {
-                    self.hear(&mut line);
+                    let _something = self.hear(&mut line) || self.process(&mut line);
                 }
             }
             self.now += Duration::from_micros(100);
@@ -199,9 +234,17 @@ proptest! {
         seed in any::<u64>(),
         events in 1_u64..120,
         capacity in 1_usize..40,
+        parallel in 1_usize..6,
+        bytes in 1_usize..60,
         faults_ms in 0_u64..200,
     ) {
-        let policy = Policy { capacity, on_failure: OnFailure::DeadLetter, ..Policy::default() };
+        let policy = Policy {
+            capacity,
+            bytes,
+            parallel: Some(parallel),
+            on_failure: OnFailure::DeadLetter,
+            ..Policy::default()
+        };
         let mut world = World {
             random: SmallRng::seed_from_u64(seed),
             faults_until: Duration::from_millis(faults_ms),
@@ -209,6 +252,9 @@ proptest! {
             accepted: 0,
             next: 0,
             arrived: Vec::new(),
+            on_old_channels: VecDeque::new(),
+            late: Vec::new(),
+            working: Vec::new(),
             buried: Vec::new(),
             in_flight: VecDeque::new(),
             burying: VecDeque::new(),
@@ -236,6 +282,10 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(last_copies, expected);
+        // What lands late is a copy of what the sink has anyway; nothing was settled because of it.
+        for late in &world.late {
+            prop_assert!(world.arrived.contains(late));
+        }
         if capacity == 1 {
             // One at a time: not even a copy that is sent again arrives after a later event.
             prop_assert!(world.arrived.is_sorted_by_key(|(number, _)| *number));

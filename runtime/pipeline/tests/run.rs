@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use proptest::prelude::*;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weir_event::{Dialect, HeaderValue, Message};
+use weir_event::{Dialect, HeaderValue, Message, Reason};
 use weir_pipeline::chain::{Chain, Side};
 use weir_pipeline::ends::{Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source};
 use weir_pipeline::line::Policy;
@@ -28,6 +31,12 @@ struct World {
     away: bool,
     /// While true, the sink keeps its confirmations to itself.
     silent: bool,
+    /// While true, handing a message to the sink does not come to an end.
+    stuck: bool,
+    /// What was handed out is void, as a source notices that is not asked for deliveries.
+    lost: bool,
+    /// The most bytes of headers that dead letters may have.
+    header_limit: usize,
     arrived: Vec<Message>,
     dead: Vec<Message>,
     observed: Vec<String>,
@@ -53,6 +62,15 @@ impl Source for MemorySource {
         Ok(())
     }
 
+    async fn lost(&mut self) {
+        loop {
+            if std::mem::take(&mut self.0.lock().unwrap().lost) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     async fn close(self: Box<Self>) {
         self.0.lock().unwrap().closed = true;
     }
@@ -68,13 +86,19 @@ struct MemorySink {
 #[async_trait]
 impl Sink for MemorySink {
     async fn publish(&mut self, message: Message) -> u64 {
+        let stuck = self.world.lock().unwrap().stuck;
+        if stuck {
+            std::future::pending().await
+        }
         self.tickets += 1;
         let mut world = self.world.lock().unwrap();
-        let result = if self.dead {
+        let result = if !is_sendable(&message, world.header_limit) {
+            Err(SinkFailure::Permanent(Reason::new("no broker takes it")))
+        } else if self.dead {
             world.dead.push(message);
             Ok(())
         } else if world.away {
-            Err(SinkFailure::Transient("away".to_owned()))
+            Err(SinkFailure::Transient(Reason::new("away")))
         } else {
             world.arrived.push(message);
             Ok(())
@@ -96,6 +120,18 @@ impl Sink for MemorySink {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+/// As AMQP has it: short strings for names, and all headers in one frame.
+fn is_sendable(message: &Message, header_limit: usize) -> bool {
+    let texts = [&message.message_id, &message.content_type];
+    let short = texts
+        .into_iter()
+        .flatten()
+        .chain([&message.routing_key])
+        .chain(message.headers.keys())
+        .all(|text| text.len() <= 255);
+    short && message.headers_size() <= header_limit
 }
 
 struct Watching(Shared);
@@ -131,11 +167,17 @@ fn chain(subscribe: &str) -> Chain {
         },
         stages: Vec::new(),
         max_message: 10_000,
+        max_outcome_bytes: 100_000,
     }
 }
 
 fn start(policy: Policy) -> Rig {
+    start_with(policy, chain("#"))
+}
+
+fn start_with(policy: Policy, chain: Chain) -> Rig {
     let world = Shared::default();
+    world.lock().unwrap().header_limit = 120 << 10;
     let sink = |dead| {
         let world = Arc::clone(&world);
         Box::new(MemorySink {
@@ -145,7 +187,7 @@ fn start(policy: Policy) -> Rig {
             open: VecDeque::new(),
         })
     };
-    let (sender, receiver) = watch::channel(Arc::new(chain("#")));
+    let (sender, receiver) = watch::channel(Arc::new(chain));
     let pipeline = Pipeline {
         name: "slave eu".to_owned(),
         source: Box::new(MemorySource(Arc::clone(&world))),
@@ -373,4 +415,228 @@ async fn a_new_chain_takes_over_and_routes_are_minded() {
     let world = rig.world.lock().unwrap();
     assert_eq!(ids(&world.arrived), ["1", "2"]);
     assert_eq!(world.observed, ["dropped", "swapped", "dropped"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_sink_that_hangs() {
+    let rig = start(Policy::default());
+    rig.world.lock().unwrap().stuck = true;
+    rig.deliver(1, message(1));
+    rig.until(|world| world.waiting.is_empty()).await;
+    let started = tokio::time::Instant::now();
+    let (stopped, world) = rig.stop().await;
+    assert_eq!(stopped, Stopped { given_back: 1 });
+    assert_eq!(started.elapsed().as_secs(), 30);
+    assert!(world.lock().unwrap().closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_line_hears_that_its_deliveries_are_void() {
+    let rig = start(Policy {
+        capacity: 2,
+        ..Policy::default()
+    });
+    rig.world.lock().unwrap().away = true;
+    rig.deliver(1, message(1));
+    rig.deliver(2, message(2));
+    rig.until(|world| world.observed.len() >= 3).await;
+    rig.world.lock().unwrap().lost = true;
+    rig.until(|world| world.observed.contains(&"restarted".to_owned()))
+        .await;
+    rig.world.lock().unwrap().away = false;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(
+        rig.world.lock().unwrap().arrived.is_empty(),
+        "nothing void is sent"
+    );
+    rig.deliver(3, message(1));
+    rig.until(|world| world.accepted == [3]).await;
+}
+
+/// The bytes of payloads that are held now, and the most that ever were.
+#[derive(Default)]
+struct Held {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+struct Payload(Vec<u8>, Arc<Held>);
+
+impl Payload {
+    fn of(size: usize, held: &Arc<Held>) -> Self {
+        let now = held.now.fetch_add(size, Ordering::SeqCst) + size;
+        held.most.fetch_max(now, Ordering::SeqCst);
+        Self(vec![b'x'; size], Arc::clone(held))
+    }
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.1.now.fetch_sub(self.0.len(), Ordering::SeqCst);
+    }
+}
+
+/// Makes large messages when it is asked for them.
+struct LargeSource {
+    left: u64,
+    size: usize,
+    held: Arc<Held>,
+    world: Shared,
+}
+
+#[async_trait]
+impl Source for LargeSource {
+    async fn next(&mut self) -> Result<Received, EndError> {
+        if self.left == 0 {
+            return Ok(Received::End);
+        }
+        self.left -= 1;
+        let message = Message {
+            payload: Bytes::from_owner(Payload::of(self.size, &self.held)),
+            ..Message::default()
+        };
+        Ok(Received::Delivery(Delivery {
+            tag: 1000 - self.left,
+            redelivered: false,
+            delivery_count: 0,
+            message,
+        }))
+    }
+
+    async fn accept_through(&mut self, tag: u64) -> Result<(), EndError> {
+        self.world.lock().unwrap().accepted.push(tag);
+        // What the sink has is the sink's.
+        self.world.lock().unwrap().dead.clear();
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_bounded_by_bytes() {
+    const SIZE: usize = 16 << 20;
+    let world = Shared::default();
+    world.lock().unwrap().header_limit = 120 << 10;
+    let held = Arc::new(Held::default());
+    let sink = |dead| {
+        Box::new(MemorySink {
+            world: Arc::clone(&world),
+            dead,
+            tickets: 0,
+            open: VecDeque::new(),
+        })
+    };
+    let policy = Policy::default();
+    let bytes = policy.bytes;
+    let mut large = chain("#");
+    large.max_message = SIZE;
+    let (_chain, receiver) = watch::channel(Arc::new(large));
+    let pipeline = Pipeline {
+        name: "master cloud".to_owned(),
+        source: Box::new(LargeSource {
+            left: 256,
+            size: SIZE,
+            held: Arc::clone(&held),
+            world: Arc::clone(&world),
+        }),
+        sink: sink(false),
+        dead: sink(true),
+        chain: receiver,
+        names: Names::default(),
+        policy,
+        observer: Arc::new(Watching(Arc::clone(&world))),
+    };
+    let stopped = pipeline
+        .run(CancellationToken::new(), Duration::from_secs(30))
+        .await;
+    assert_eq!(stopped.unwrap(), Stopped { given_back: 0 });
+    assert_eq!(world.lock().unwrap().accepted.last(), Some(&1000));
+    let most = held.most.load(Ordering::SeqCst);
+    assert!(most <= bytes + SIZE, "{most} bytes were held");
+    assert_eq!(held.now.load(Ordering::SeqCst), 0);
+}
+
+fn header_value() -> impl Strategy<Value = HeaderValue> {
+    let leaf = prop_oneof![
+        Just(HeaderValue::Null),
+        (1_usize..200_000).prop_map(|size| HeaderValue::Text("h".repeat(size))),
+        any::<i64>().prop_map(HeaderValue::Integer),
+    ];
+    leaf.prop_recursive(24, 30, 2, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(HeaderValue::List),
+            prop::collection::btree_map("[a-z]{1,300}", inner, 0..3).prop_map(HeaderValue::Table),
+        ]
+    })
+}
+
+/// Payloads that quote much of themselves when they are refused, or that are none.
+fn payload() -> impl Strategy<Value = Bytes> {
+    let long = 1_usize..300_000;
+    prop_oneof![
+        ".{0,60}".prop_map(Bytes::from),
+        any::<Vec<u8>>().prop_map(Bytes::from),
+        long.clone().prop_map(|size| {
+            let kind = "\u{fc}".repeat(size / 2);
+            format!(r#"{{"specversion":"1.0","id":"1","source":"/m","type":"weir.catalog.layer.{kind}.v1","subject":"workspaces/topp/layers/l"}}"#).into()
+        }),
+        long.clone().prop_map(|size| {
+            let version = "9".repeat(size);
+            format!(r#"{{"specversion":"{version}","id":"1","source":"/m","type":"x"}}"#).into()
+        }),
+        long.prop_map(|size| {
+            let id = "i".repeat(size);
+            format!(r#"{{"specversion":"1.0","id":"{id}","source":"/m","type":"weir.catalog.layer.added.v1","subject":"workspaces/topp/layers/l"}}"#).into()
+        }),
+        (1_usize..300).prop_map(|depth| "[".repeat(depth).into()),
+    ]
+}
+
+prop_compose! {
+    fn hostile()(
+        routing_key in prop_oneof!["[a-z.]{0,20}", "\\PC{200,300}"],
+        message_id in prop::option::of("\\PC{0,300}"),
+        content_type in prop::option::of("\\PC{0,300}"),
+        headers in prop::collection::btree_map("[a-z-]{1,280}", header_value(), 0..4),
+        payload in payload(),
+    ) -> Message {
+        Message { routing_key, message_id, content_type, headers, payload, ..Message::default() }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn no_message_can_jam_a_pipeline(
+        messages in prop::collection::vec(hostile(), 1..8),
+        smallest_frames in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut tolerant = chain("#");
+            tolerant.max_message = 1 << 20;
+            let rig = start_with(Policy::default(), tolerant);
+            if smallest_frames {
+                rig.world.lock().unwrap().header_limit = 7 << 10;
+            }
+            let count = messages.len() as u64;
+            for (tag, message) in (1..).zip(messages) {
+                rig.deliver(tag, message);
+            }
+            rig.until(|world| world.accepted.last() == Some(&count)).await;
+            rig.stop().await;
+        });
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
+use weir_event::Reason;
 
 use crate::fault::{Cause, Fault, Place};
 use crate::limits::Limits;
@@ -101,7 +102,7 @@ impl Bench {
         self.fault(if trap == Some(&Trap::OutOfFuel) {
             Cause::OutOfFuel { fuel }
         } else if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
-            Cause::NoRoom(full.to_string())
+            Cause::NoRoom(Reason::new(full))
         } else if sandbox.memory.refused {
             let memory = self.limits.memory;
             Cause::OutOfMemory { memory, said }
@@ -112,7 +113,7 @@ impl Bench {
             let trap = exit.to_string();
             Cause::Crashed { trap, said }
         } else {
-            Cause::Unreadable(format!("{error:#}"))
+            Cause::Unreadable(Reason::new(format_args!("{error:#}")))
         })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use weir_event::Reason;
 
 use crate::plugin::Digest;
 
@@ -29,10 +30,10 @@ pub(crate) struct Place {
 pub enum Cause {
     /// The plugin's own words: not now.
     #[error("asks for another try: {0}")]
-    Retry(String),
+    Retry(Reason),
     /// The plugin's own words: never.
     #[error("rejects the event: {0}")]
-    Reject(String),
+    Reject(Reason),
     /// It crashed. `said` is the end of what it wrote to its standard error meanwhile: the message
     /// of a panic, for instance. Empty if it wrote nothing.
     #[error("crashed: {trap}{}", Said(said))]
@@ -53,19 +54,19 @@ pub enum Cause {
     OutOfMemory { memory: u64, said: String },
     /// What it returned cannot be read: a pointer out of bounds, text that is no UTF-8.
     #[error("returned something that cannot be read: {0}")]
-    Unreadable(String),
+    Unreadable(Reason),
     #[error("returned {count} events: its limit `outcomes` is {limit}")]
     TooManyOutcomes { count: usize, limit: usize },
     #[error("returned an event of {bytes} bytes: its limit `outcome_bytes` is {limit}")]
     OutcomeTooLarge { bytes: usize, limit: usize },
     /// An outcome breaks a rule of the contract.
     #[error("returned an event that breaks the contract: {0}")]
-    BadOutcome(String),
+    BadOutcome(Reason),
     #[error("chose the slave `{0}`, which is not among those that it was given")]
-    UnknownSlave(String),
+    UnknownSlave(Reason),
     /// Weir runs as many instances as it can hold; it is not the plugin's doing.
     #[error("found no room for another instance: {0}")]
-    NoRoom(String),
+    NoRoom(Reason),
 }
 
 /// What a guest wrote to its standard error, at the end of a message.

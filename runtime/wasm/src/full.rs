@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::instrument::WithSubscriber as _;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre};
-use weir_event::Event;
+use weir_event::{Event, Reason};
 
 use crate::bench::{Bench, refill};
 use crate::bindings::{Entry, Failure, Interest, Lowered};
@@ -108,7 +108,7 @@ impl<W: Entry> Full<W> {
             self.bench.plugin.host().guests(),
         );
         let done = task.join_next().await.expect("one was spawned");
-        done.map_err(|panicked| self.bench.fault(Cause::Unreadable(panicked.to_string())))
+        done.map_err(|panicked| self.bench.fault(Cause::Unreadable(Reason::new(panicked))))
     }
 
     /// An instance that is ready for this event.
@@ -128,7 +128,7 @@ impl<W: Entry> Full<W> {
                 Err(NotConfigured::Failed(fault)) => return Err(fault),
                 // The same settings were taken when the stage was made.
                 Err(NotConfigured::Refused(message)) => {
-                    return Err(self.bench.fault(Cause::Reject(message)));
+                    return Err(self.bench.fault(Cause::Reject(Reason::new(message))));
                 }
             },
         };

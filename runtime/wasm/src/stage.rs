@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::task;
 use wasmtime::component::Component;
-use weir_event::Event;
+use weir_event::{Event, Reason};
 
 use crate::bench::Bench;
 use crate::bindings::{Entry, Failure, Interest, Lowered, filtering, lift, routing, transforming};
@@ -18,9 +18,6 @@ use crate::limits::{Instances, Limits};
 use crate::outcome;
 use crate::plugin::Plugin;
 use crate::prepare::{Prepared, prepare};
-
-/// The longest reason of a plugin that is passed on, in bytes: it ends up in headers and logs.
-const REASON_BYTES: usize = 1024;
 
 /// A plugin that is ready for events, by the world that it targets.
 #[derive(Debug)]
@@ -47,7 +44,7 @@ pub struct Router(pub(crate) Slot<routing::GuestIndices>);
 pub enum Judgement {
     Keep,
     /// The event ends here, for this reason.
-    Drop(String),
+    Drop(Reason),
 }
 
 /// What a transform makes of an event.
@@ -86,7 +83,7 @@ impl Filter {
     pub async fn filter(&self, event: &Event) -> Result<Judgement, Fault> {
         Ok(match self.0.ask(event).await? {
             filtering::Verdict::Keep => Judgement::Keep,
-            filtering::Verdict::Drop(reason) => Judgement::Drop(shorten(reason)),
+            filtering::Verdict::Drop(reason) => Judgement::Drop(Reason::new(reason)),
         })
     }
 }
@@ -256,8 +253,8 @@ impl<W: Entry> Slot<W> {
         };
         answer.map_err(|failure| {
             self.bench.fault(match failure {
-                Failure::Retry(reason) => Cause::Retry(shorten(reason)),
-                Failure::Reject(reason) => Cause::Reject(shorten(reason)),
+                Failure::Retry(reason) => Cause::Retry(Reason::new(reason)),
+                Failure::Reject(reason) => Cause::Reject(Reason::new(reason)),
             })
         })
     }
@@ -275,9 +272,4 @@ impl<W: Entry> fmt::Debug for Slot<W> {
             .field("limits", &self.bench.limits)
             .finish_non_exhaustive()
     }
-}
-
-fn shorten(mut reason: String) -> String {
-    reason.truncate(reason.floor_char_boundary(REASON_BYTES));
-    reason
 }

@@ -85,7 +85,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     for (pipeline, counts) in reports.counts() {
         info!(pipeline, "{counts}");
         for ((by, reason), count) in counts.dropped {
-            info!(pipeline, count, by, reason, "dropped");
+            info!(pipeline, count, by, %reason, "dropped");
         }
     }
     Ok(())

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{debug, error, info, trace, warn};
+use weir_event::Reason;
 use weir_pipeline::observe::{Observation, Observer};
 use weir_pipeline::plan::PipelineId;
 
 /// The most reasons for drops that are counted apart: reasons are written by plugins, and could
-/// hold anything.
-const MAX_REASONS: usize = 1000;
+/// hold anything. A plugin that fills them all takes 200 KiB; a person reads the first twenty.
+const MAX_REASONS: usize = 100;
 
 /// The reports of all pipelines: one that starts again goes on with the one that it had.
 #[derive(Default)]
@@ -51,7 +52,7 @@ pub(crate) struct Counts {
     pub(crate) dead: u64,
     /// Events and other messages that went no further, by stage and reason. One that is processed
     /// again is dropped again.
-    pub(crate) dropped: BTreeMap<(String, String), u64>,
+    pub(crate) dropped: BTreeMap<(String, Reason), u64>,
 }
 
 impl Report {
@@ -75,11 +76,11 @@ impl Report {
 }
 
 impl Counts {
-    fn drop(&mut self, by: &str, reason: &str) {
-        let key = (by.to_owned(), reason.to_owned());
+    fn drop(&mut self, by: &str, reason: &Reason) {
+        let key = (by.to_owned(), reason.clone());
         let full = self.dropped.len() >= MAX_REASONS && !self.dropped.contains_key(&key);
         let key = if full {
-            (by.to_owned(), "other reasons".to_owned())
+            (by.to_owned(), Reason::new("other reasons"))
         } else {
             key
         };
@@ -126,7 +127,7 @@ impl Observer for Report {
             Observation::Dropped { event, by, reason } => {
                 self.count(|counts| counts.drop(by, reason));
                 let id = event.map(|event| event.id.as_str());
-                debug!(pipeline, by, event = id, reason, "dropped");
+                debug!(pipeline, by, event = id, %reason, "dropped");
             }
             Observation::Routed {
                 stage,
@@ -153,17 +154,17 @@ impl Observer for Report {
                 error!(
                     pipeline,
                     message = message.message_id,
-                    reason,
+                    %reason,
                     "to the dead letters"
                 );
             }
             Observation::Held { reason, pause } => {
-                warn!(pipeline, reason, ?pause, "held, will try again");
+                warn!(pipeline, %reason, ?pause, "held, will try again");
             }
             Observation::Paused { reason } => {
                 error!(
                     pipeline,
-                    reason, "paused until the configuration or a plugin changes"
+                    %reason, "paused until the configuration or a plugin changes"
                 );
             }
             Observation::Restarted => info!(pipeline, "the source starts again"),

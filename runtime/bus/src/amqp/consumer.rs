@@ -23,6 +23,9 @@ use crate::{BusError, Received};
 /// How long [`Consumer::close`] waits for the broker to have the deliveries back.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often a consumer that takes no delivery looks whether its channel is still there.
+const LOOK: Duration = Duration::from_millis(500);
+
 pub(crate) struct Consumer {
     link: Arc<Link>,
     /// The name of the queue.
@@ -99,6 +102,7 @@ impl Consumer {
 
     pub(crate) async fn next(&mut self) -> Result<Received, BusError> {
         loop {
+            let left = self.left();
             match &mut self.phase {
                 Phase::Idle => self.open(Duration::ZERO),
                 Phase::Opening(opening) => match opening.await {
@@ -120,11 +124,12 @@ impl Consumer {
                         }
                     }
                 },
+                // What a dead channel still had for us is void.
+                Phase::Open(open) if !open.lives() => {
+                    self.broke_off("the channel was closed");
+                    return Ok(Received::Restarted);
+                }
                 Phase::Open(open) => {
-                    let left = self.unsettled.front().map(|since| {
-                        let held = since.elapsed();
-                        self.at_most.saturating_sub(held)
-                    });
                     let overdue = async {
                         match left {
                             Some(left) => sleep(left).await,
@@ -159,7 +164,9 @@ impl Consumer {
                                 self.queue_is_gone();
                             }
                             let error = end.and_then(Result::err).map(|error| error.to_string());
-                            self.lost(error.as_deref().unwrap_or("the broker ended the consumer"));
+                            self.broke_off(
+                                error.as_deref().unwrap_or("the broker ended the consumer"),
+                            );
                             Received::Restarted
                         }
                     });
@@ -185,7 +192,30 @@ impl Consumer {
         self.void();
     }
 
-    fn lost(&mut self, error: &str) {
+    /// Pends until what was handed out is void, without taking another delivery.
+    pub(crate) async fn lost(&mut self) {
+        loop {
+            match &self.phase {
+                Phase::Open(open) if !open.lives() => {
+                    return self.broke_off("the channel was closed");
+                }
+                Phase::Open(_) => match self.left() {
+                    Some(Duration::ZERO) => return self.give_back(),
+                    left => sleep(left.unwrap_or(LOOK).min(LOOK)).await,
+                },
+                // Where there is no channel, nothing is handed out.
+                Phase::Idle | Phase::Opening(_) => pending().await,
+            }
+        }
+    }
+
+    /// How long the oldest delivery that is handed out may still be held.
+    fn left(&self) -> Option<Duration> {
+        let since = self.unsettled.front()?;
+        Some(self.at_most.saturating_sub(since.elapsed()))
+    }
+
+    fn broke_off(&mut self, error: &str) {
         tracing::warn!(
             queue = self.queue,
             error,
@@ -245,6 +275,13 @@ impl Consumer {
                 );
             }
         }
+    }
+}
+
+impl Open {
+    /// False if the channel is gone, whatever is still to be read from it.
+    fn lives(&self) -> bool {
+        self.channel.status().connected()
     }
 }
 

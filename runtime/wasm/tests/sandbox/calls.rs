@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use weir_event::{Action, Body, Event, Kind, Object, Pair, Reference};
+use weir_event::{Action, Body, Event, Kind, Object, Pair, Reason, Reference};
 use weir_wasm::{
     Cause, Digest, Fault, Filter, Instances, Judgement, Limits, Router, Settings, Stage, Transform,
 };
@@ -129,16 +129,16 @@ async fn a_filter_keeps_drops_and_fails_as_it_says() {
     assert_eq!(keep.unwrap(), Judgement::Keep);
     let drop = filter(r#"{"drop": "not ours"}"#).await;
     let judged = drop.filter(&event("one")).await.unwrap();
-    assert_eq!(judged, Judgement::Drop("not ours".to_owned()));
+    assert_eq!(judged, Judgement::Drop(Reason::new("not ours")));
 
     let retry = filter(r#"{"retry": "later"}"#).await;
     let fault = retry.filter(&event("one")).await.unwrap_err();
-    assert_eq!(fault.cause, Cause::Retry("later".to_owned()));
+    assert_eq!(fault.cause, Cause::Retry(Reason::new("later")));
     assert!(matches!(fault.cause, Cause::Retry(_)) && fault.is_worth_a_retry());
 
     let reject = filter(r#"{"reject": "never"}"#).await;
     let fault = reject.filter(&event("one")).await.unwrap_err();
-    assert_eq!(fault.cause, Cause::Reject("never".to_owned()));
+    assert_eq!(fault.cause, Cause::Reject(Reason::new("never")));
     assert!(matches!(fault.cause, Cause::Reject(_)) && !fault.is_worth_a_retry());
 }
 
@@ -153,7 +153,7 @@ async fn a_router_chooses_among_the_slaves_in_their_order() {
     assert_eq!(some.route(&event("one")).await.unwrap(), ["eu", "lab"]);
     let other = router(choice, &slaves()[1..]).await;
     let fault = other.route(&event("one")).await.unwrap_err();
-    assert_eq!(fault.cause, Cause::UnknownSlave("eu".to_owned()));
+    assert_eq!(fault.cause, Cause::UnknownSlave(Reason::new("eu")));
 }
 
 #[tokio::test]

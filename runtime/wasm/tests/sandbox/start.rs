@@ -152,7 +152,10 @@ async fn a_second_start_uses_what_the_first_one_kept() {
     start(other.path(), drop).await.unwrap();
     fs::copy(&files(other.path())[0], kept).unwrap();
     let judged = start(cache.path(), keep).await.unwrap();
-    assert_eq!(judged, Judgement::Drop("from the cache".to_owned()));
+    assert_eq!(
+        judged,
+        Judgement::Drop(weir_event::Reason::new("from the cache"))
+    );
 }
 
 #[tokio::test]

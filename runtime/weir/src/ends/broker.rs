@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 use weir_bus::{BusError, Consumer, PublishError, Publisher};
-use weir_event::Message;
+use weir_event::{Message, Reason};
 use weir_pipeline::ends::{Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source};
 
 /// The pause after an error that somebody has to mend, such as an exchange that is not there yet.
@@ -81,6 +81,10 @@ impl Source for BusSource {
         Ok(())
     }
 
+    async fn lost(&mut self) {
+        self.consumer.lost().await;
+    }
+
     async fn close(self: Box<Self>) {
         self.consumer.close().await;
     }
@@ -97,10 +101,10 @@ impl Sink for BusSink {
     async fn confirmed(&mut self) -> Confirmation {
         let confirmation = self.0.confirmed().await;
         let result = confirmation.result.map_err(|error| match error {
-            PublishError::TooLarge(_) => SinkFailure::Permanent(error.to_string()),
+            PublishError::TooLarge(_) => SinkFailure::Permanent(Reason::new(error)),
             PublishError::Unavailable(_)
             | PublishError::Unroutable(_)
-            | PublishError::Refused(_) => SinkFailure::Transient(error.to_string()),
+            | PublishError::Refused(_) => SinkFailure::Transient(Reason::new(error)),
         });
         Confirmation {
             ticket: confirmation.ticket,

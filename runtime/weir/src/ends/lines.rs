@@ -4,22 +4,30 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::sync::mpsc;
-use weir_event::{Dialect, Message};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use weir_event::{Dialect, Message, Reason};
 use weir_pipeline::disk::append_to;
 use weir_pipeline::ends::{Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source};
 
-/// Lines that are read ahead of the pipeline.
+/// Lines that are read ahead of the pipeline, and the bytes that they may have; one is always read.
 const READ_AHEAD: usize = 64;
+const READ_AHEAD_BYTES: usize = 4 << 20;
 
 /// Reads a file from its beginning, or standard input. Empty lines do not count.
 pub(crate) struct LineSource {
-    lines: mpsc::Receiver<io::Result<Vec<u8>>>,
+    lines: mpsc::Receiver<io::Result<Ahead>>,
     content_type: &'static str,
     next_tag: u64,
+}
+
+/// A line that was read ahead, and the room that it takes until the pipeline has it.
+struct Ahead {
+    line: Vec<u8>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl LineSource {
@@ -44,13 +52,25 @@ impl LineSource {
         max_message: usize,
     ) -> Self {
         let (sender, lines) = mpsc::channel(READ_AHEAD);
+        let room = Arc::new(Semaphore::new(READ_AHEAD_BYTES));
         tokio::spawn(async move {
             let mut input = BufReader::new(input);
             loop {
                 let line = read_line(&mut input, max_message).await;
                 let last = !matches!(line, Ok(Some(_)));
-                if let Some(line) = line.transpose()
-                    && sender.send(line).await.is_err()
+                let bytes = line.as_ref().map_or(0, |line| {
+                    line.as_ref().map_or(0, Vec::len).min(READ_AHEAD_BYTES)
+                });
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                let room = tokio::select! {
+                    room = Arc::clone(&room).acquire_many_owned(bytes) => room.ok(),
+                    () = sender.closed() => return,
+                };
+                let ahead = line
+                    .transpose()
+                    .map(|line| line.map(|line| Ahead { line, _room: room }));
+                if let Some(ahead) = ahead
+                    && sender.send(ahead).await.is_err()
                 {
                     return;
                 }
@@ -102,8 +122,8 @@ impl Source for LineSource {
     async fn next(&mut self) -> Result<Received, EndError> {
         loop {
             match self.lines.recv().await {
-                Some(Ok(line)) if line.trim_ascii().is_empty() => {}
-                Some(Ok(line)) => {
+                Some(Ok(Ahead { line, .. })) if line.trim_ascii().is_empty() => {}
+                Some(Ok(Ahead { line, .. })) => {
                     let tag = self.next_tag;
                     self.next_tag += 1;
                     let message = Message {
@@ -118,7 +138,7 @@ impl Source for LineSource {
                         message,
                     }));
                 }
-                Some(Err(error)) => return Err(EndError(error.to_string())),
+                Some(Err(error)) => return Err(EndError(Reason::new(error))),
                 None => return Ok(Received::End),
             }
         }
@@ -183,10 +203,9 @@ impl LineSink {
     /// Writes what is buffered and confirms it. Nothing here waits for another task, so a caller
     /// that drops the future of [`Sink::confirmed`] interrupts nothing.
     fn write(&mut self) {
-        let result = self
-            .output
-            .write(&self.buffer)
-            .map_err(|error| SinkFailure::Transient(format!("cannot write: {error}")));
+        let result = self.output.write(&self.buffer).map_err(|error| {
+            SinkFailure::Transient(Reason::new(format_args!("cannot write: {error}")))
+        });
         self.buffer.clear();
         for ticket in self.unwritten.drain(..) {
             self.confirmations.push_back(Confirmation {
@@ -228,7 +247,7 @@ impl Sink for LineSink {
                 Ok(value) => self.buffer.extend_from_slice(value.to_string().as_bytes()),
                 Err(error) => {
                     let reason = format!("not JSON, so it cannot be one line: {error}");
-                    let result = Err(SinkFailure::Permanent(reason));
+                    let result = Err(SinkFailure::Permanent(Reason::new(reason)));
                     let ticket = self.tickets;
                     self.confirmations
                         .push_back(Confirmation { ticket, result });
