@@ -11,6 +11,31 @@ pub(crate) enum Source {
     Dead,
 }
 
+/// How much a consumer holds that is not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefetch {
+    /// The most deliveries; 0 is 1.
+    pub messages: u16,
+    /// The most bytes of payload, beside one message that may be of any size. RabbitMQ knows no such
+    /// bound: there it is as many messages as the broker pushes.
+    pub bytes: usize,
+}
+
+impl Prefetch {
+    /// Enough for 256 messages of 128 KiB, and little beside what one large message needs.
+    const BYTES: usize = 32 << 20;
+}
+
+impl From<u16> for Prefetch {
+    /// That many messages, of 32 MiB altogether.
+    fn from(messages: u16) -> Self {
+        Self {
+            messages,
+            bytes: Self::BYTES,
+        }
+    }
+}
+
 /// Takes the messages of one queue, in order. Dropping it gives back what is not accepted.
 #[derive(Debug)]
 pub struct Consumer(Kind);

@@ -20,7 +20,7 @@ use weir_event::Subscription;
 
 use crate::consumer::Source;
 use crate::publisher::Target;
-use crate::{BusError, State};
+use crate::{BusError, Prefetch, State};
 use file::File;
 use writer::{Command, Writer};
 
@@ -113,7 +113,7 @@ impl Store {
             .await
     }
 
-    pub(crate) fn consumer(&self, source: &Source, prefetch: u16) -> Consumer {
+    pub(crate) fn consumer(&self, source: &Source, prefetch: Prefetch) -> Consumer {
         let queue = match source {
             Source::Slave(name) => slave_queue(name),
             Source::Dead => DEAD.to_owned(),
@@ -212,7 +212,7 @@ mod tests {
         publisher.publish(Message::default()).await;
         publisher.confirmed().await.result.unwrap();
         for _ in 0..10 {
-            let mut consumer = store.consumer(&Source::Slave("eu".to_owned()), 1);
+            let mut consumer = store.consumer(&Source::Slave("eu".to_owned()), 1.into());
             assert!(matches!(
                 consumer.next().await,
                 Ok(crate::Received::Delivery {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub use address::{Address, AddressError, AmqpUrl};
-pub use consumer::{Consumer, Received};
+pub use consumer::{Consumer, Prefetch, Received};
 pub use error::{BusError, Mismatch, PublishError};
 pub use publisher::{Confirmation, Publisher};
 pub use settings::{BusSettings, Subscriptions, Topology};
@@ -125,18 +125,18 @@ impl Bus {
     /// The consumer of a slave's queue, which never holds more than `prefetch` unsettled
     /// deliveries. Of several consumers of one queue, in this process or others, one is active and
     /// the others wait.
-    pub fn slave(&self, name: &str, prefetch: u16) -> Consumer {
-        self.consumer(Source::Slave(name.to_owned()), prefetch)
+    pub fn slave(&self, name: &str, prefetch: impl Into<Prefetch>) -> Consumer {
+        self.consumer(Source::Slave(name.to_owned()), prefetch.into())
     }
 
     /// The consumer of the dead letters of all slaves.
-    pub fn dead_letters(&self, prefetch: u16) -> Consumer {
-        self.consumer(Source::Dead, prefetch)
+    pub fn dead_letters(&self, prefetch: impl Into<Prefetch>) -> Consumer {
+        self.consumer(Source::Dead, prefetch.into())
     }
 
-    fn consumer(&self, source: Source, prefetch: u16) -> Consumer {
+    fn consumer(&self, source: Source, prefetch: Prefetch) -> Consumer {
         match &self.0 {
-            Kind::Amqp(broker) => Consumer::amqp(broker.consumer(source, prefetch)),
+            Kind::Amqp(broker) => Consumer::amqp(broker.consumer(source, prefetch.messages)),
             Kind::Embedded { store, .. } => Consumer::embedded(store.consumer(&source, prefetch)),
         }
     }

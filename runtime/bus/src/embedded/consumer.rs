@@ -12,18 +12,19 @@ use weir_event::Message;
 use super::tables::Opened;
 use super::writer::Command;
 use super::{Inner, tables};
-use crate::{BusError, Received};
+use crate::{BusError, Prefetch, Received};
 
 pub(crate) struct Consumer {
     store: Arc<Inner>,
     queue: String,
-    prefetch: usize,
+    prefetch: Prefetch,
     phase: Phase,
     commits: watch::Receiver<u64>,
     /// Read from the queue, and not yet handed out.
     ahead: VecDeque<(u64, Message)>,
-    /// Handed out, and not accepted.
-    unsettled: VecDeque<u64>,
+    /// Handed out, and not accepted: the tags, and how large each is.
+    unsettled: VecDeque<(u64, usize)>,
+    unsettled_bytes: usize,
     /// The last sequence that was read, and up to which the writer knows of that.
     read: u64,
     noted: u64,
@@ -44,15 +45,16 @@ struct Open {
 }
 
 impl Consumer {
-    pub(super) fn new(store: Arc<Inner>, queue: String, prefetch: u16) -> Self {
+    pub(super) fn new(store: Arc<Inner>, queue: String, prefetch: Prefetch) -> Self {
         Self {
             commits: store.commits.clone(),
             store,
             queue,
-            prefetch: usize::from(prefetch.max(1)),
+            prefetch,
             phase: Phase::Idle,
             ahead: VecDeque::new(),
             unsettled: VecDeque::new(),
+            unsettled_bytes: 0,
             read: 0,
             noted: 0,
             opened: Opened::default(),
@@ -70,7 +72,9 @@ impl Consumer {
                 self.noted = through;
             }
             if let Some((tag, message)) = self.ahead.pop_front() {
-                self.unsettled.push_back(tag);
+                let size = message.payload.len();
+                self.unsettled.push_back((tag, size));
+                self.unsettled_bytes += size;
                 let redelivered = tag <= self.opened.before;
                 let delivery_count = if tag == self.opened.head {
                     self.opened.times
@@ -84,13 +88,16 @@ impl Consumer {
                     message,
                 });
             }
-            let room = self.prefetch - self.unsettled.len();
-            if room == 0 {
+            let messages = usize::from(self.prefetch.messages.max(1));
+            let room = messages.saturating_sub(self.unsettled.len());
+            // The message that goes beyond the bound is the last one until others are settled.
+            let bytes = self.prefetch.bytes.saturating_sub(self.unsettled_bytes);
+            if room == 0 || bytes == 0 && !self.unsettled.is_empty() {
                 return pending().await;
             }
             self.commits.borrow_and_update();
             // A read that takes microseconds is not worth a change of threads.
-            let read = |database: &_| tables::read(database, &self.queue, self.read, room);
+            let read = |database: &_| tables::read(database, &self.queue, self.read, room, bytes);
             match self.store.file.with(read) {
                 Ok(messages) => self.ahead.extend(messages.into_iter().flatten()),
                 Err(error) => {
@@ -139,12 +146,13 @@ impl Consumer {
     pub(crate) async fn accept_through(&mut self, tag: u64) -> Result<(), BusError> {
         let accepted = self
             .unsettled
-            .partition_point(|unsettled| *unsettled <= tag);
-        if accepted == 0 || self.unsettled.back().is_some_and(|last| tag > *last) {
+            .partition_point(|(unsettled, _)| *unsettled <= tag);
+        if accepted == 0 || self.unsettled.back().is_some_and(|(last, _)| tag > *last) {
             tracing::debug!(queue = self.queue, tag, "accepted a void delivery");
             return Ok(());
         }
-        self.unsettled.drain(..accepted);
+        let sizes = self.unsettled.drain(..accepted).map(|(_, size)| size);
+        self.unsettled_bytes -= sizes.sum::<usize>();
         let queue = self.queue.clone();
         self.store
             .send(Command::Accept {

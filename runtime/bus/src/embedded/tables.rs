@@ -67,12 +67,14 @@ pub(super) fn prepare(database: &Database) -> Result<(), BusError> {
     transaction.commit().map_err(failed)
 }
 
-/// The messages of a queue behind `after`: up to `limit` of them, or some MiB.
+/// The messages of a queue behind `after`: up to `limit` of them, and no more once their payloads
+/// have that many bytes, or some MiB.
 pub(super) fn read(
     database: &Database,
     queue: &str,
     after: u64,
     limit: usize,
+    limit_bytes: usize,
 ) -> Result<Vec<(u64, Message)>, BusError> {
     const ENOUGH_BYTES: usize = 4 << 20;
     let transaction = database.begin_read().map_err(failed)?;
@@ -87,9 +89,9 @@ pub(super) fn read(
         let (key, value) = entry.map_err(failed)?;
         let (_, sequence) = key.value();
         let message = record::decode(value.value()).map_err(|_| damaged(queue, sequence))?;
+        bytes += message.payload.len();
         messages.push((sequence, message));
-        bytes += value.value().len();
-        if messages.len() >= limit || bytes >= ENOUGH_BYTES {
+        if messages.len() >= limit || bytes >= limit_bytes.min(ENOUGH_BYTES) {
             break;
         }
     }

@@ -6,6 +6,7 @@
 )]
 
 mod both;
+mod bounds;
 mod crash;
 mod full_disk;
 mod proxy;
