@@ -91,3 +91,31 @@ impl Publisher {
         full && !self.open.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::Store;
+
+    #[tokio::test]
+    async fn no_more_bytes_are_unconfirmed_than_may_be() {
+        const LARGE: usize = 5 << 20;
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), None).unwrap();
+        let mut publisher = store.publisher(Target::Events);
+        // To publish the seventh is to wait for the first.
+        for _ in 0..12 {
+            let message = Message {
+                payload: vec![b'x'; LARGE].into(),
+                ..Message::default()
+            };
+            publisher.publish(message).await;
+            assert!(publisher.open_bytes <= WINDOW_BYTES);
+        }
+        for ticket in 1..=12 {
+            let confirmation = publisher.confirmed().await;
+            assert_eq!((confirmation.ticket, confirmation.result), (ticket, Ok(())));
+        }
+        assert_eq!(publisher.open_bytes, 0);
+    }
+}

@@ -43,23 +43,3 @@ async fn a_consumer_holds_no_more_bytes_than_it_may_beside_one_message() {
     consumer.accept_through(fifth.tag).await.unwrap();
     assert_eq!(take(&mut consumer).await.id(), "5");
 }
-
-#[tokio::test]
-async fn a_publisher_has_no_more_bytes_unconfirmed_than_it_may() {
-    const LARGE: usize = 8 << 20;
-    let fixture = Fixture::embedded();
-    let bus = fixture.bus().await;
-    let mut publisher = bus.publisher();
-    // Nothing of it is asked for by hand: to publish the fifth of 8 MiB is to wait for the first.
-    for number in 0..12 {
-        let message = Message {
-            payload: vec![b'x'; LARGE].into(),
-            ..message("topp.layer.added", number)
-        };
-        within("room", publisher.publish(message)).await;
-    }
-    for ticket in 1..=12 {
-        let confirmation = within("a confirm", publisher.confirmed()).await;
-        assert_eq!((confirmation.ticket, confirmation.result), (ticket, Ok(())));
-    }
-}
