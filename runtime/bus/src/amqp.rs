@@ -9,14 +9,16 @@ mod faults;
 mod headers;
 mod link;
 mod publisher;
+mod pump;
 mod topology;
 mod upkeep;
+mod window;
 
 use std::sync::Arc;
 
 use crate::consumer::Source;
 use crate::publisher::Target;
-use crate::{AmqpUrl, BusError, BusSettings, Mismatch, State, Subscriptions, Topology};
+use crate::{AmqpUrl, BusError, BusSettings, Mismatch, Prefetch, State, Subscriptions, Topology};
 use consumer::Upkept;
 use link::Link;
 use topology::{Binding, Exchange, Layout};
@@ -62,7 +64,7 @@ impl Broker {
         self.upkeep.keep(layout, earlier).await
     }
 
-    pub(crate) fn consumer(&self, source: Source, prefetch: u16) -> Consumer {
+    pub(crate) fn consumer(&self, source: Source, prefetch: Prefetch) -> Consumer {
         let queue = match source {
             Source::Slave(name) => self.settings.slave(&name),
             Source::Dead => self.settings.dead(),
@@ -118,7 +120,7 @@ pub(crate) fn foreign_consumer(
     master: &str,
     exchange: &str,
     keys: &[String],
-    prefetch: u16,
+    prefetch: Prefetch,
 ) -> Consumer {
     let link = Arc::new(Link::new(address, "weir master"));
     let upkeep = Upkept::Here {

@@ -17,7 +17,8 @@ pub struct Prefetch {
     /// The most deliveries; 0 is 1.
     pub messages: u16,
     /// The most bytes of payload, beside one message that may be of any size. RabbitMQ knows no such
-    /// bound: there it is as many messages as the broker pushes.
+    /// bound: what goes beyond it is given back to the broker, and fewer messages are asked for until
+    /// they are small again.
     pub bytes: usize,
 }
 
@@ -61,7 +62,8 @@ pub enum Received {
         delivery_count: u32,
         message: Message,
     },
-    /// The connection was lost: every delivery that is not accepted is void, and comes again.
+    /// The connection was lost, or deliveries were given back: every one that is not accepted is void,
+    /// and comes again.
     Restarted,
 }
 

@@ -136,7 +136,7 @@ impl Bus {
 
     fn consumer(&self, source: Source, prefetch: Prefetch) -> Consumer {
         match &self.0 {
-            Kind::Amqp(broker) => Consumer::amqp(broker.consumer(source, prefetch.messages)),
+            Kind::Amqp(broker) => Consumer::amqp(broker.consumer(source, prefetch)),
             Kind::Embedded { store, .. } => Consumer::embedded(store.consumer(&source, prefetch)),
         }
     }
@@ -171,8 +171,9 @@ impl Bus {
         master: &str,
         exchange: &str,
         keys: &[String],
-        prefetch: u16,
+        prefetch: impl Into<Prefetch>,
     ) -> Consumer {
+        let prefetch = prefetch.into();
         Consumer::amqp(amqp::foreign_consumer(
             address, settings, master, exchange, keys, prefetch,
         ))

@@ -4,7 +4,7 @@ mod broker;
 mod lines;
 
 use anyhow::Context as _;
-use weir_bus::{Address, AmqpUrl, Bus, BusSettings};
+use weir_bus::{Address, AmqpUrl, Bus, BusSettings, Prefetch};
 use weir_pipeline::ends::{Sink, Source};
 use weir_pipeline::file::{Place, Problem};
 use weir_pipeline::line::Policy;
@@ -162,8 +162,11 @@ pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
 }
 
 /// As many deliveries as the line takes, so that it never waits for the broker's next one.
-fn prefetch(policy: &Policy) -> u16 {
-    u16::try_from(policy.capacity).unwrap_or(u16::MAX)
+fn prefetch(policy: &Policy) -> Prefetch {
+    Prefetch {
+        messages: u16::try_from(policy.capacity).unwrap_or(u16::MAX),
+        bytes: policy.bytes,
+    }
 }
 
 pub(crate) fn amqp_url(url: &Secret) -> anyhow::Result<AmqpUrl> {

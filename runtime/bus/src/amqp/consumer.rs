@@ -7,8 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _};
-use lapin::Channel;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use tokio::time::{Instant, sleep};
@@ -16,25 +15,20 @@ use tokio::time::{Instant, sleep};
 use super::faults::short;
 use super::headers;
 use super::link::{Backoff, Link, in_time};
+use super::pump::{End, Pump};
 use super::topology::Layout;
 use super::upkeep::{Signs, Upkeep};
-use crate::{BusError, Received};
-
-/// How long [`Consumer::close`] waits for the broker to have the deliveries back.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How often a consumer that takes no delivery looks whether its channel is still there.
-const LOOK: Duration = Duration::from_millis(500);
+use super::window::Window;
+use crate::{BusError, Prefetch, Received};
 
 pub(crate) struct Consumer {
     link: Arc<Link>,
     /// The name of the queue.
     queue: String,
     upkeep: Upkept,
-    prefetch: u16,
+    window: Window,
     phase: Phase,
-    /// When each delivery was handed out that is not accepted.
-    unsettled: VecDeque<Instant>,
+    unsettled: VecDeque<Unsettled>,
     /// How long a delivery may be held before it is given back and taken again.
     at_most: Duration,
     /// Added to the tags of the channel, which begin at 1 on each channel, so that ours grow.
@@ -57,22 +51,14 @@ pub(super) enum Upkept {
 enum Phase {
     Idle,
     /// Kept here, so that whoever stops waiting for a delivery does not stop the opening.
-    Opening(Pin<Box<dyn Future<Output = Result<Open, BusError>> + Send>>),
-    Open(Box<Open>),
+    Opening(Pin<Box<dyn Future<Output = Result<Pump, BusError>> + Send>>),
+    Open(Box<Pump>),
 }
 
-struct Open {
-    channel: Channel,
-    deliveries: lapin::Consumer,
-}
-
-/// Asks for the channel to be closed, which gives everything back at once; lapin by itself would
-/// cancel the consumer first, and let another one begin while we still hold deliveries.
-impl Drop for Open {
-    fn drop(&mut self) {
-        // The first poll sends the request. A channel that is closed already says so.
-        drop(self.channel.close(200, "OK".into()).now_or_never());
-    }
+/// A delivery that is handed out and not accepted.
+struct Unsettled {
+    since: Instant,
+    size: usize,
 }
 
 impl Consumer {
@@ -81,15 +67,14 @@ impl Consumer {
         link: Arc<Link>,
         queue: String,
         upkeep: Upkept,
-        prefetch: u16,
+        prefetch: Prefetch,
         timeout: Duration,
     ) -> Self {
         Self {
             link,
             queue,
             upkeep,
-            // To AMQP, 0 is no bound at all.
-            prefetch: prefetch.max(1),
+            window: Window::new(prefetch),
             phase: Phase::Idle,
             unsettled: VecDeque::new(),
             at_most: timeout / 2,
@@ -103,12 +88,14 @@ impl Consumer {
     pub(crate) async fn next(&mut self) -> Result<Received, BusError> {
         loop {
             let left = self.left();
+            // Not before all is accepted: otherwise what was sent already would be sent again.
+            let widens = self.window.can_widen();
             match &mut self.phase {
                 Phase::Idle => self.open(Duration::ZERO),
                 Phase::Opening(opening) => match opening.await {
-                    Ok(open) => {
+                    Ok(pump) => {
                         self.backoff = Backoff::default();
-                        self.phase = Phase::Open(Box::new(open));
+                        self.phase = Phase::Open(Box::new(pump));
                     }
                     Err(error) => {
                         let pause = self.backoff.next();
@@ -125,52 +112,70 @@ impl Consumer {
                     }
                 },
                 // What a dead channel still had for us is void.
-                Phase::Open(open) if !open.lives() => {
+                Phase::Open(pump) if !pump.lives() && pump.end.is_empty() => {
                     self.broke_off("the channel was closed");
                     return Ok(Received::Restarted);
                 }
-                Phase::Open(open) => {
-                    let overdue = async {
-                        match left {
-                            Some(left) => sleep(left).await,
-                            None => pending().await,
+                Phase::Open(_) if widens && self.unsettled.is_empty() => {
+                    self.window.widen();
+                    self.void();
+                }
+                Phase::Open(pump) => {
+                    tokio::select! {
+                        biased;
+                        end = &mut pump.end => {
+                            self.ended(end.ok());
+                            return Ok(Received::Restarted);
                         }
-                    };
-                    let next = tokio::select! {
-                        next = open.deliveries.next() => next,
-                        () = overdue => {
+                        Some(delivery) = pump.deliveries.recv(), if !widens => {
+                            return Ok(self.received(delivery));
+                        }
+                        () = overdue(left) => {
                             self.give_back();
                             return Ok(Received::Restarted);
                         }
-                    };
-                    return Ok(match next {
-                        Some(Ok(delivery)) => {
-                            let tag = self.base + delivery.delivery_tag;
-                            self.delivered = tag;
-                            self.unsettled.push_back(Instant::now());
-                            let redelivered = delivery.redelivered;
-                            let (message, delivery_count) = headers::message(delivery);
-                            Received::Delivery {
-                                tag,
-                                redelivered,
-                                delivery_count,
-                                message,
-                            }
-                        }
-                        // A stream that ends is a failure, too: the broker cancels a consumer
-                        // whose queue is deleted or whose node goes down.
-                        end => {
-                            if end.is_none() {
-                                self.queue_is_gone();
-                            }
-                            let error = end.and_then(Result::err).map(|error| error.to_string());
-                            self.broke_off(
-                                error.as_deref().unwrap_or("the broker ended the consumer"),
-                            );
-                            Received::Restarted
-                        }
-                    });
+                    }
                 }
+            }
+        }
+    }
+
+    fn received(&mut self, delivery: Delivery) -> Received {
+        let size = delivery.data.len();
+        self.window.came(size);
+        let tag = self.base + delivery.delivery_tag;
+        self.delivered = tag;
+        self.unsettled.push_back(Unsettled {
+            since: Instant::now(),
+            size,
+        });
+        let redelivered = delivery.redelivered;
+        let (message, delivery_count) = headers::message(delivery);
+        Received::Delivery {
+            tag,
+            redelivered,
+            delivery_count,
+            message,
+        }
+    }
+
+    /// There are no further deliveries on this channel, and those that there were are void.
+    fn ended(&mut self, end: Option<End>) {
+        match end {
+            Some(End::TooMuch { largest }) => {
+                self.window.narrow(largest);
+                tracing::info!(
+                    queue = self.queue,
+                    largest,
+                    prefetch = self.window.messages(),
+                    "large messages: their deliveries are given back, and fewer taken at one time"
+                );
+                self.void();
+            }
+            Some(End::Failed(error)) => self.broke_off(&error.to_string()),
+            Some(End::Cancelled) | None => {
+                self.queue_is_gone();
+                self.broke_off("the broker ended the consumer");
             }
         }
     }
@@ -194,25 +199,22 @@ impl Consumer {
 
     /// Pends until what was handed out is void, without taking another delivery.
     pub(crate) async fn lost(&mut self) {
-        loop {
-            match &self.phase {
-                Phase::Open(open) if !open.lives() => {
-                    return self.broke_off("the channel was closed");
-                }
-                Phase::Open(_) => match self.left() {
-                    Some(Duration::ZERO) => return self.give_back(),
-                    left => sleep(left.unwrap_or(LOOK).min(LOOK)).await,
-                },
-                // Where there is no channel, nothing is handed out.
-                Phase::Idle | Phase::Opening(_) => pending().await,
-            }
+        let left = self.left();
+        // Where there is no channel, nothing is handed out.
+        let Phase::Open(pump) = &mut self.phase else {
+            return pending().await;
+        };
+        tokio::select! {
+            biased;
+            end = &mut pump.end => self.ended(end.ok()),
+            () = overdue(left) => self.give_back(),
         }
     }
 
     /// How long the oldest delivery that is handed out may still be held.
     fn left(&self) -> Option<Duration> {
-        let since = self.unsettled.front()?;
-        Some(self.at_most.saturating_sub(since.elapsed()))
+        let oldest = self.unsettled.front()?;
+        Some(self.at_most.saturating_sub(oldest.since.elapsed()))
     }
 
     fn broke_off(&mut self, error: &str) {
@@ -237,15 +239,15 @@ impl Consumer {
         let link = Arc::clone(&self.link);
         let queue = self.queue.clone();
         let upkeep = self.upkeep.clone();
-        let prefetch = self.prefetch;
+        let (prefetch, bytes) = (self.window.messages(), self.window.bytes());
         self.phase = Phase::Opening(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            open(&link, &queue, upkeep, prefetch).await
+            open(&link, &queue, upkeep, prefetch, bytes).await
         }));
     }
 
     pub(crate) async fn accept_through(&mut self, tag: u64) -> Result<(), BusError> {
-        let Phase::Open(open) = &self.phase else {
+        let Phase::Open(pump) = &self.phase else {
             tracing::debug!(queue = self.queue, tag, "accepted too late; it comes again");
             return Ok(());
         };
@@ -255,10 +257,11 @@ impl Consumer {
             return Ok(());
         }
         let accepted = usize::try_from(tag - self.accepted).unwrap_or(usize::MAX);
-        self.unsettled.drain(..accepted.min(self.unsettled.len()));
+        let accepted = self.unsettled.drain(..accepted.min(self.unsettled.len()));
+        pump.accepted(accepted.map(|delivery| delivery.size).sum());
         self.accepted = tag;
         let options = BasicAckOptions { multiple: true };
-        if let Err(error) = open.channel.basic_ack(tag - self.base, options).await {
+        if let Err(error) = pump.channel().basic_ack(tag - self.base, options).await {
             // The channel is gone, as `next` is about to tell.
             tracing::debug!(queue = self.queue, %error, "accepted too late; it comes again");
         }
@@ -266,26 +269,27 @@ impl Consumer {
     }
 
     pub(crate) async fn close(self) {
-        if let Phase::Open(open) = self.phase {
-            let closed = tokio::time::timeout(CLOSE_TIMEOUT, open.channel.close(200, "OK".into()));
-            if !matches!(closed.await, Ok(Ok(()))) {
-                tracing::debug!(
-                    queue = self.queue,
-                    "the channel was gone before it was closed"
-                );
-            }
+        if let Phase::Open(pump) = self.phase {
+            pump.close().await;
         }
     }
 }
 
-impl Open {
-    /// False if the channel is gone, whatever is still to be read from it.
-    fn lives(&self) -> bool {
-        self.channel.status().connected()
+/// The time is over that a delivery may be held.
+async fn overdue(left: Option<Duration>) {
+    match left {
+        Some(left) => sleep(left).await,
+        None => pending().await,
     }
 }
 
-async fn open(link: &Link, queue: &str, upkeep: Upkept, prefetch: u16) -> Result<Open, BusError> {
+async fn open(
+    link: &Link,
+    queue: &str,
+    upkeep: Upkept,
+    prefetch: u16,
+    bytes: usize,
+) -> Result<Pump, BusError> {
     if let Upkept::Here { upkeep, layout } = upkeep {
         upkeep.keep(layout, Vec::new()).await?;
     }
@@ -305,10 +309,7 @@ async fn open(link: &Link, queue: &str, upkeep: Upkept, prefetch: u16) -> Result
     );
     let deliveries = in_time(&what, consumed).await?;
     tracing::debug!(queue, prefetch, "consuming");
-    Ok(Open {
-        channel,
-        deliveries,
-    })
+    Ok(Pump::new(channel, deliveries, bytes))
 }
 
 impl fmt::Debug for Consumer {

@@ -252,6 +252,12 @@ pub(crate) fn amqp(address: &Address) -> &AmqpUrl {
     }
 }
 
+/// The virtual host of a fixture on RabbitMQ.
+pub(crate) fn vhost_of(fixture: &Fixture) -> &str {
+    let url = fixture.url.as_deref().unwrap_or_default();
+    url.rsplit('/').next().unwrap_or_default()
+}
+
 /// What became of one message.
 pub(crate) async fn publish_one(
     publisher: &mut Publisher,
