@@ -1,5 +1,5 @@
-//! Invariants of the code base that a machine can check: who depends on whom, and under which
-//! licences.
+//! Invariants of the code base that a machine can check: who depends on whom, under which licences,
+//! and with which features.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,7 +30,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// By package of the workspace: what it depends on for more than its tests.
+/// By package of the workspace: what its own code depends on, for more than its tests.
 fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let members: Vec<&str> = metadata["workspace_members"]
         .as_array()
@@ -46,7 +46,7 @@ fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
             let dependencies = package["dependencies"].as_array().unwrap();
             let names = dependencies
                 .iter()
-                .filter(|dependency| dependency["kind"] != "dev")
+                .filter(|dependency| dependency["kind"].is_null())
                 .map(|dependency| dependency["name"].as_str().unwrap().to_owned());
             (
                 package["name"].as_str().unwrap().to_owned(),
@@ -66,7 +66,7 @@ fn one_place_knows_each_thing() {
         ("wasmtime", &["weir-wasm"]),
         ("wasmtime-wasi", &["weir-wasm"]),
         ("wasmtime-wizer", &["weir-wasm"]),
-        ("toml-span", &["weir-pipeline"]),
+        ("toml", &["weir-pipeline"]),
         ("notify", &["weir"]),
         ("clap", &["weir"]),
         ("anyhow", &["weir", "weir-bench"]),
@@ -150,4 +150,65 @@ fn licences_are_ones_that_we_may_ship() {
         }
     }
     assert!(refused.is_empty(), "{refused:#?}");
+}
+
+/// By what is compiled, and for what: the sets of features with which it is.
+type Features = BTreeMap<String, BTreeSet<String>>;
+
+/// What a build of `targets` compiles. The flag is unstable, and tells what nothing else tells.
+fn compiled(targets: &[&str]) -> Features {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--unit-graph",
+            "-Z",
+            "unstable-options",
+        ])
+        .args(targets)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let graph: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut compiled = Features::new();
+    for unit in graph["units"].as_array().unwrap() {
+        let target = &unit["target"];
+        let what = format!(
+            "{} {} {} {} {}",
+            unit["pkg_id"], target["kind"], target["name"], unit["mode"], unit["platform"]
+        );
+        let how = format!("{} {}", unit["features"], unit["profile"]);
+        compiled.entry(what).or_default().insert(how);
+    }
+    compiled
+}
+
+/// What `make bench`, `make demo` or `cargo build --workspace` compiled is not compiled again for the
+/// program by itself, the other way round neither. Wasmtime alone takes minutes.
+#[test]
+fn targets_share_what_they_compile() {
+    let program = compiled(&["-p", "weir"]);
+    assert!(program.keys().any(|what| what.contains("wasmtime")));
+    for targets in [
+        &["--workspace", "--bin", "weir"][..],
+        &["-p", "weir", "-p", "weir-bench"],
+    ] {
+        let others = compiled(targets);
+        let differs: Vec<&String> = program
+            .iter()
+            .filter(|(what, how)| others.get(*what) != Some(how))
+            .map(|(what, _)| what)
+            .collect();
+        assert!(
+            differs.is_empty(),
+            "{targets:?} compiles these with other features: {differs:#?}"
+        );
+    }
 }

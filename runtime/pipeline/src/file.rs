@@ -3,13 +3,58 @@
 //! Every problem is collected, none stops the reading, so that people see all of them at once. The
 //! tables and keys themselves are spelt out in [`crate::plan`].
 
+mod mask;
+mod source;
+mod table;
+
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml_span::value::{Key, Table as TomlTable, Value, ValueInner};
+use toml::de::DeValue;
+
+pub(crate) use source::Source;
+pub(crate) use table::{Table, advice};
+
+use table::in_order;
 
 /// Where a value stands in the file, in bytes.
-pub(crate) use toml_span::Span;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Span {
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self { start, end }
+    }
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self::new(range.start, range.end)
+    }
+}
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Spanned<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
+
+impl<T> From<toml::Spanned<T>> for Spanned<T> {
+    fn from(spanned: toml::Spanned<T>) -> Self {
+        let span = spanned.span().into();
+        Self {
+            value: spanned.into_inner(),
+            span,
+        }
+    }
+}
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug)]
@@ -57,83 +102,34 @@ impl fmt::Debug for Place {
 }
 
 impl Place {
-    fn new(text: &str, span: Span) -> Self {
+    fn new(source: &Source<'_>, span: Span) -> Self {
+        let text = source.text;
         let start = floor(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let end = floor(text, span.end).clamp(start, line_end);
+        let above = text[..start].matches('\n').count();
+        let excerpt = source.shown.split('\n').nth(above).unwrap_or("");
         Self {
-            line: text[..start].matches('\n').count() + 1,
+            line: above + 1,
             column: text[line_start..start].chars().count() + 1,
             excerpt: (
-                masked(text[line_start..line_end].trim_end()),
+                excerpt.trim_end().to_owned(),
                 text[start..end].chars().count().max(1),
             ),
         }
     }
 }
 
-/// A line of the file without what it may hold of secrets: the user in a URL, and strings whose key
-/// is called like one. As wide as the line itself.
-fn masked(line: &str) -> String {
-    const SECRETS: [&str; 5] = ["passw", "secret", "token", "credential", "accesskey"];
-    let mut shown = String::with_capacity(line.len());
-    // The last key, and the last word, which is one if `=` follows.
-    let (mut key, mut word) = (String::new(), String::new());
-    let mut rest = line;
-    while let Some(first) = rest.chars().next() {
-        if first == '"' || first == '\'' {
-            let (text, after) = rest[1..].split_at(closing_quote(&rest[1..], first));
-            shown.push(first);
-            if after
-                .get(1..)
-                .is_some_and(|next| next.trim_start().starts_with('='))
-            {
-                text.clone_into(&mut word);
-                shown.push_str(text);
-            } else if SECRETS.iter().any(|secret| key.contains(secret)) {
-                shown.extend(text.chars().map(|_| '*'));
-            } else {
-                shown.push_str(&without_user(text));
-            }
-            // The quote at its end, if it has one.
-            let end = after.chars().next().map_or(0, char::len_utf8);
-            shown.push_str(&after[..end]);
-            rest = &after[end..];
-            continue;
-        }
-        match first {
-            '=' => key = std::mem::take(&mut word).to_ascii_lowercase(),
-            ',' | '{' | '}' | '[' | ']' => word.clear(),
-            _ => word.push(first),
-        }
-        shown.push(first);
-        rest = &rest[first.len_utf8()..];
-    }
-    shown
-}
-
-/// Where a string ends: at its closing quote, or with the line.
-fn closing_quote(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        if c == quote && !escaped {
-            return at;
-        }
-        escaped = c == '\\' && !escaped && quote == '"';
-    }
-    text.len()
-}
-
-/// A URL with stars in place of its user and password.
-fn without_user(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let at = if user.is_empty() { "" } else { "@" };
-    let stars = "*".repeat(user.chars().count());
-    format!("{scheme}://{stars}{at}{host}")
+/// Of a string, what is between its quotes.
+fn without_quotes(text: &str, span: Span) -> Span {
+    let meant = text.get(span.start..span.end).unwrap_or("");
+    let quotes = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quotes| {
+        let inside = meant.strip_prefix(quotes);
+        inside.is_some_and(|inside| inside.ends_with(quotes))
+    });
+    let length = quotes.map_or(0, str::len);
+    Span::new(span.start + length, span.end - length)
 }
 
 /// The boundary of a character at or before `at`.
@@ -202,29 +198,48 @@ pub trait Surroundings {
 
 /// Reads values and collects problems.
 pub(crate) struct Reader<'a> {
-    pub(crate) text: &'a str,
+    source: &'a Source<'a>,
     /// What relative paths are relative to: the directory of the file.
     pub(crate) directory: &'a Path,
-    pub(crate) surroundings: &'a dyn Surroundings,
+    surroundings: &'a dyn Surroundings,
     /// What came from there so far.
     pub(crate) substituted: Vec<String>,
     pub(crate) problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    /// The file as a table; `None` if it is not TOML.
-    pub(crate) fn root(&mut self) -> Option<Table<'a>> {
-        match toml_span::parse(self.text) {
-            Ok(value) => {
-                let span = value.span;
-                self.table(value, span, "the file")
-            }
-            Err(error) => {
-                let hint = "this is no TOML; what follows it was not looked at".to_owned();
-                self.problem(error.span, error.to_string(), Some(hint));
-                None
-            }
+    pub(crate) fn new(
+        source: &'a Source<'a>,
+        directory: &'a Path,
+        surroundings: &'a dyn Surroundings,
+    ) -> Self {
+        let problem = |fault: &source::Fault| Problem {
+            place: Place::new(source, fault.span),
+            message: fault.message.clone(),
+            hint: fault.hint.clone(),
+        };
+        Self {
+            source,
+            directory,
+            surroundings,
+            substituted: Vec::new(),
+            problems: source.faults.iter().map(problem).collect(),
         }
+    }
+
+    /// The file as a table: what of it is TOML.
+    pub(crate) fn root(&self) -> Table<'a> {
+        Table::new(self.source.root(), Span::new(0, 0), "the file")
+    }
+
+    /// False if something in the table is no TOML: it may lack what it has in truth.
+    pub(crate) fn is_whole(&self, at: Span) -> bool {
+        !self.source.is_broken(at)
+    }
+
+    /// False if tables are missing, and nobody can say which.
+    pub(crate) fn has_every_table(&self) -> bool {
+        self.source.has_every_table
     }
 
     pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {
@@ -238,6 +253,10 @@ impl<'a> Reader<'a> {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
+        // What else is wrong on a line that is no TOML may follow from that.
+        if self.source.is_fault(place.line) {
+            return;
+        }
         self.problems.push(Problem {
             hint,
             ..Problem::at(place, message)
@@ -245,23 +264,18 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn place(&self, span: Span) -> Place {
-        Place::new(self.text, span)
+        Place::new(self.source, without_quotes(self.source.text, span))
     }
 
     /// `at` is where the table is spoken of when something is missing in it.
     pub(crate) fn table(
         &mut self,
-        mut value: Value<'a>,
+        value: Value<'a>,
         at: Span,
         what: &'static str,
     ) -> Option<Table<'a>> {
-        match value.take() {
-            ValueInner::Table(entries) => Some(Table {
-                entries,
-                at,
-                what,
-                known: Vec::new(),
-            }),
+        match value.value {
+            DeValue::Table(entries) => Some(Table::new(entries, at, what)),
             other => {
                 self.expected("a table", &other, value.span);
                 None
@@ -269,9 +283,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn array(&mut self, mut value: Value<'a>) -> Option<Vec<Value<'a>>> {
-        match value.take() {
-            ValueInner::Array(values) => Some(values),
+    pub(crate) fn array(&mut self, value: Value<'a>) -> Option<Vec<Value<'a>>> {
+        match value.value {
+            DeValue::Array(values) => Some(values.into_iter().map(Value::from).collect()),
             other => {
                 self.expected("an array", &other, value.span);
                 None
@@ -280,23 +294,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A string with what it names put in.
-    pub(crate) fn string(&mut self, mut value: Value<'a>) -> Option<Spanned<String>> {
-        match value.take() {
-            ValueInner::String(text) => {
-                let substituted = self.substitute(&text, value.span)?;
-                Some(Spanned {
-                    value: substituted,
-                    span: value.span,
-                })
+    pub(crate) fn string(&mut self, value: Value<'a>) -> Option<Spanned<String>> {
+        let span = value.span;
+        match value.value {
+            DeValue::String(text) => {
+                let value = self.substitute(&text, span)?;
+                Some(Spanned { value, span })
             }
             other => {
-                self.expected("a string", &other, value.span);
+                self.expected("a string", &other, span);
                 None
             }
         }
     }
 
-    fn expected(&mut self, expected: &str, found: &ValueInner<'_>, span: Span) {
+    fn expected(&mut self, expected: &str, found: &DeValue<'_>, span: Span) {
         let found = found.type_str();
         self.problem(span, format!("expected {expected}, found {found}"), None);
     }
@@ -351,229 +363,46 @@ impl<'a> Reader<'a> {
     }
 
     /// Any value as JSON: the settings of a stage.
-    pub(crate) fn json(&mut self, mut value: Value<'a>) -> Option<serde_json::Value> {
+    pub(crate) fn json(&mut self, value: Value<'a>) -> Option<serde_json::Value> {
         use serde_json::Value as Json;
-        Some(match value.take() {
-            ValueInner::String(text) => Json::String(self.substitute(&text, value.span)?),
-            ValueInner::Integer(number) => Json::from(number),
-            ValueInner::Float(number) if number.is_finite() => Json::from(number),
-            ValueInner::Float(_) => {
-                self.problem(value.span, "JSON has no `inf` and no `nan`", None);
+        let span = value.span;
+        Some(match value.value {
+            DeValue::String(text) => Json::String(self.substitute(&text, span)?),
+            DeValue::Integer(number) => {
+                let digits = number.as_str();
+                let Ok(number) = i64::from_str_radix(digits, number.radix()) else {
+                    let hint = "write it as a string, if the plugin takes one".to_owned();
+                    self.problem(span, "the number is too large", Some(hint));
+                    return None;
+                };
+                Json::from(number)
+            }
+            DeValue::Float(number) => match number.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => Json::from(number),
+                _ => {
+                    self.problem(span, "JSON has no `inf` and no `nan`", None);
+                    return None;
+                }
+            },
+            DeValue::Boolean(truth) => Json::Bool(truth),
+            DeValue::Datetime(_) => {
+                let hint = "write it as a string, in quotes".to_owned();
+                self.problem(span, "JSON has no dates and times", Some(hint));
                 return None;
             }
-            ValueInner::Boolean(truth) => Json::Bool(truth),
-            ValueInner::Array(values) => {
-                let values: Vec<_> = values.into_iter().map(|value| self.json(value)).collect();
+            DeValue::Array(values) => {
+                let values: Vec<_> = values
+                    .into_iter()
+                    .map(|value| self.json(value.into()))
+                    .collect();
                 Json::Array(values.into_iter().collect::<Option<_>>()?)
             }
-            ValueInner::Table(entries) => {
+            DeValue::Table(entries) => {
                 let entries: Vec<_> = in_order(entries)
-                    .map(|(key, value)| Some((key.name.into_owned(), self.json(value)?)))
+                    .map(|(key, value)| Some((key.value.into_owned(), self.json(value)?)))
                     .collect();
                 Json::Object(entries.into_iter().collect::<Option<_>>()?)
             }
         })
-    }
-}
-
-/// A value and its place.
-#[derive(Clone, Debug)]
-pub(crate) struct Spanned<T> {
-    pub(crate) value: T,
-    pub(crate) span: Span,
-}
-
-/// A table that is being read: keys are taken out one by one; what is left at the end is unknown.
-pub(crate) struct Table<'a> {
-    entries: TomlTable<'a>,
-    /// Where the table is spoken of when something is missing in it.
-    pub(crate) at: Span,
-    what: &'static str,
-    known: Vec<&'static str>,
-}
-
-impl<'a> Table<'a> {
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
-        self.known.push(key);
-        self.entries.remove(key)
-    }
-
-    /// Reports a key that is missing.
-    pub(crate) fn require(&self, reader: &mut Reader<'a>, key: &'static str) {
-        if !self.entries.contains_key(key) {
-            reader.problem(self.at, format!("{} lacks `{key}`", self.what), None);
-        }
-    }
-
-    pub(crate) fn required(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-    ) -> Option<Value<'a>> {
-        self.require(reader, key);
-        self.take(key)
-    }
-
-    /// A string that must be there.
-    pub(crate) fn string(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-    ) -> Option<Spanned<String>> {
-        self.required(reader, key)
-            .and_then(|value| reader.string(value))
-    }
-
-    /// A string that may be there.
-    pub(crate) fn optional_string(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-    ) -> Option<Spanned<String>> {
-        self.take(key).and_then(|value| reader.string(value))
-    }
-
-    /// A string that `parse` understands; its error is the problem.
-    pub(crate) fn parsed<T, E: fmt::Display>(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let text = self.optional_string(reader, key)?;
-        match parse(&text.value) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                reader.problem(text.span, format!("`{key}`: {error}"), None);
-                None
-            }
-        }
-    }
-
-    /// A whole number within `range`.
-    pub(crate) fn integer(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> Option<u64> {
-        let mut value = self.take(key)?;
-        match value.take() {
-            ValueInner::Integer(number) => {
-                let number = u64::try_from(number)
-                    .ok()
-                    .filter(|number| range.contains(number));
-                if number.is_none() {
-                    let (least, most) = range.into_inner();
-                    let message = format!("`{key}` must be from {least} to {most}");
-                    reader.problem(value.span, message, None);
-                }
-                number
-            }
-            other => {
-                reader.expected("a whole number", &other, value.span);
-                None
-            }
-        }
-    }
-
-    pub(crate) fn boolean(&mut self, reader: &mut Reader<'a>, key: &'static str) -> Option<bool> {
-        let mut value = self.take(key)?;
-        match value.take() {
-            ValueInner::Boolean(truth) => Some(truth),
-            other => {
-                reader.expected("true or false", &other, value.span);
-                None
-            }
-        }
-    }
-
-    /// A table that may be there.
-    pub(crate) fn table(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-        what: &'static str,
-    ) -> Option<Table<'a>> {
-        let value = self.take(key)?;
-        let at = value.span;
-        reader.table(value, at, what)
-    }
-
-    /// The tables of `[[key]]`; none if there are none.
-    pub(crate) fn tables(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-        what: &'static str,
-    ) -> Vec<Table<'a>> {
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let values = reader.array(value).unwrap_or_default();
-        values
-            .into_iter()
-            .filter_map(|value| {
-                let at = value.span;
-                reader.table(value, at, what)
-            })
-            .collect()
-    }
-
-    /// One word out of several.
-    pub(crate) fn choice<T: Clone>(
-        &mut self,
-        reader: &mut Reader<'a>,
-        key: &'static str,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
-        let text = self.optional_string(reader, key)?;
-        let choice = choices.iter().find(|(name, _)| *name == text.value);
-        if choice.is_none() {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            let message = format!("`{key}` cannot be `{}`", text.value);
-            reader.problem(text.span, message, Some(advice(&text.value, &names)));
-        }
-        choice.map(|(_, value)| value.clone())
-    }
-
-    /// Reports the keys that nobody took.
-    pub(crate) fn finish(self, reader: &mut Reader<'a>) {
-        for (key, _) in in_order(self.entries) {
-            let message = format!("{} has no key `{}`", self.what, key.name);
-            reader.problem(key.span, message, Some(advice(&key.name, &self.known)));
-        }
-    }
-}
-
-/// The entries of a table in the order in which they stand in the file.
-fn in_order(entries: TomlTable<'_>) -> impl Iterator<Item = (Key<'_>, Value<'_>)> {
-    let mut entries: Vec<_> = entries.into_iter().collect();
-    entries.sort_by_key(|(key, _)| key.span.start);
-    entries.into_iter()
-}
-
-/// What could be meant, or all that it could be.
-pub(crate) fn advice<S: AsRef<str>>(word: &str, known: &[S]) -> String {
-    let near = known
-        .iter()
-        .map(|name| {
-            (
-                strsim::damerau_levenshtein(word, name.as_ref()),
-                name.as_ref(),
-            )
-        })
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .min();
-    match near {
-        Some((_, name)) => format!("did you mean `{name}`?"),
-        None if known.is_empty() => "there is none".to_owned(),
-        None => {
-            let names: Vec<String> = known
-                .iter()
-                .map(|name| format!("`{}`", name.as_ref()))
-                .collect();
-            format!("there is {}", names.join(", "))
-        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_event::{CloudVersion, Dialect, Subscription};
 use weir_wasm::{Instances, Limits};
 
-use crate::file::{Place, Problem, Problems, Reader, Surroundings};
+use crate::file::{Place, Problem, Problems, Reader, Source, Surroundings};
 use crate::line::Policy;
 
 /// The JSON schema of `weir.toml`, for editors.
@@ -25,6 +25,7 @@ pub struct Plan {
     /// to, compiled plugins.
     pub state: PathBuf,
     pub bus: BusPlan,
+    pub bus_settings: BusSettings,
     /// Of the broker's URL; of the beginning where there is none.
     pub bus_place: Place,
     pub limits: ProcessLimits,
@@ -37,6 +38,41 @@ pub struct Plan {
 pub enum BusPlan {
     RabbitMq(Secret),
     Embedded(PathBuf),
+}
+
+/// How brokers are used: the bus, and those of masters. The embedded bus has no use for most of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusSettings {
+    /// What the names of exchanges and queues begin with, so that clusters may share a virtual host.
+    pub prefix: String,
+    /// How many bytes of the past the log of all events keeps; `None` for what suits the bus.
+    pub log_bytes: Option<u64>,
+    /// On how many nodes of the broker's cluster a queue lies; `None` leaves it to the broker.
+    pub quorum: Option<u16>,
+    /// How long the broker lets a consumer hold a delivery.
+    pub consumer_timeout: Duration,
+}
+
+impl BusSettings {
+    /// The prefix where none is set.
+    pub const PREFIX: &'static str = "weir";
+    /// The longest prefix, in bytes: with `.master.` and the longest name it leaves a queue half of
+    /// the 255 bytes that AMQP allows, for what may be added to names one day.
+    pub const LONGEST_PREFIX: usize = 60;
+    /// The most nodes; RabbitMQ advises against more than seven.
+    pub const LARGEST_QUORUM: u16 = 15;
+}
+
+impl Default for BusSettings {
+    fn default() -> Self {
+        Self {
+            prefix: Self::PREFIX.to_owned(),
+            log_bytes: None,
+            quorum: None,
+            // RabbitMQ's default.
+            consumer_timeout: Duration::from_mins(30),
+        }
+    }
 }
 
 /// Bounds of the process as a whole.
@@ -238,16 +274,10 @@ impl Plan {
         surroundings: &dyn Surroundings,
     ) -> Result<Self, Problems> {
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
-        let mut reader = Reader {
-            text,
-            directory: &directory,
-            surroundings,
-            substituted: Vec::new(),
-            problems: Vec::new(),
-        };
-        let plan = reader
-            .root()
-            .and_then(|root| read::plan(&mut reader, root, path));
+        let source = Source::new(text);
+        let mut reader = Reader::new(&source, &directory, surroundings);
+        let root = reader.root();
+        let plan = read::plan(&mut reader, root, path);
         match plan {
             Some(plan) if reader.problems.is_empty() => Ok(plan),
             _ => Err(Problems::new(path.to_owned(), reader.problems)),

@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use serde_json::Value;
 use weir_pipeline::file::{Problems, Surroundings};
 use weir_pipeline::plan::{Plan, SCHEMA};
@@ -132,6 +135,10 @@ fn the_schema_has_the_keys_of_the_reader() {
             "[bus]\nKEY = 1\n".to_owned(),
         ),
         (
+            schema["properties"]["bus"]["properties"]["log"].clone(),
+            "[bus]\nlog = { KEY = 1 }\n".to_owned(),
+        ),
+        (
             schema["properties"]["limits"].clone(),
             "[limits]\nKEY = 1\n".to_owned(),
         ),
@@ -184,5 +191,131 @@ fn the_schema_has_the_keys_of_the_reader() {
             .map(str::to_owned)
             .collect();
         assert_eq!(keys, known, "{text}");
+    }
+}
+
+/// What TOML is made of, and what it does not take.
+const PIECES: &[&str] = &[
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "\"\"\"",
+    "'''",
+    "=",
+    ",",
+    ".",
+    "#",
+    "\n",
+    "\r\n",
+    "\r",
+    "\\",
+    "ü",
+    "\u{0}",
+    "\u{feff}",
+    "\u{2028}",
+    "a",
+    "-",
+    "_",
+    "0x",
+    "1e9",
+    "inf",
+    "true",
+    "1979-05-27",
+    "${",
+    "$${",
+    "}",
+    "://",
+    "@",
+    " ",
+    "\t",
+    "[bus]",
+    "[[slave]]",
+    "[bus",
+    "[[slave]",
+    "name",
+    "password = ",
+    "slave.",
+];
+
+/// Everything that one can type or break: a configuration with parts of it cut out, put elsewhere,
+/// or replaced by what TOML is made of.
+fn mutated() -> impl Strategy<Value = String> {
+    let texts: Vec<String> = ["valid", "invalid"]
+        .into_iter()
+        .flat_map(configurations)
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let cut = (any::<Index>(), any::<Index>(), 0..40usize, select(PIECES));
+    (select(texts), vec(cut, 1..8)).prop_map(|(text, cuts)| {
+        let mut text: Vec<char> = text.chars().collect();
+        for (from, to, length, piece) in cuts {
+            let start = from.index(text.len() + 1);
+            let end = (start + length).min(text.len());
+            let taken: Vec<char> = text.drain(start..end).collect();
+            let at = to.index(text.len() + 1);
+            let put = if length % 2 == 0 { Vec::new() } else { taken };
+            text.splice(at..at, piece.chars().chain(put));
+        }
+        text.into_iter().collect()
+    })
+}
+
+/// Whatever the text is: the reader answers, and what it answers can be shown.
+fn answers(text: &str) {
+    match read(text) {
+        Ok(plan) => drop(format!("{plan:?}")),
+        Err(problems) => {
+            assert!(!problems.problems.is_empty(), "refused without a reason");
+            let lines = text.matches('\n').count() + 1;
+            for problem in &problems.problems {
+                assert!((1..=lines).contains(&problem.place.line), "{problem:?}");
+            }
+            drop(problems.to_string());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_the_reader(text in any::<String>()) {
+        answers(&text);
+    }
+
+    #[test]
+    fn no_mistake_panics_the_reader(text in mutated()) {
+        answers(&text);
+    }
+
+    /// The secret stands where the key says so: whatever is wrong around it, it is not shown.
+    #[test]
+    fn no_mistake_shows_a_secret(line in "[ a-z=\\[\\]{},.'\"#]{0,12}", quote in select(&["\"", "'", ""][..])) {
+        let text = format!("{line}\npassword = {quote}hunter2{quote} x\n[[slave]]\n");
+        if let Err(problems) = read(&text) {
+            prop_assert!(!problems.to_string().contains("hunter2"), "{problems}");
+        }
+    }
+}
+
+/// However nested, and however many mistakes: an answer, soon.
+#[test]
+fn what_is_deep_or_long_is_answered() {
+    for piece in [
+        "[",
+        "{",
+        "a.",
+        "a = [",
+        "a = {",
+        "[a]\n",
+        "[[a]\n",
+        "a\n",
+        "a = \"\"\"\n[b]\n",
+    ] {
+        answers(&piece.repeat(5_000));
+        answers(&format!("a = {}", piece.repeat(5_000)));
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Bound {
 pub(crate) struct Tap {
     /// The URL of the broker without its password, which has no place in such a file.
     pub(crate) broker: String,
+    /// What the name of the queue begins with.
+    pub(crate) prefix: String,
     pub(crate) exchange: String,
     pub(crate) key: String,
 }
@@ -52,6 +54,7 @@ pub(crate) fn wanted(plan: &Plan) -> Bound {
         let broker = amqp_url(url).ok()?.to_string();
         let taps = keys.iter().map(|key| Tap {
             broker: broker.clone(),
+            prefix: plan.bus_settings.prefix.clone(),
             exchange: exchange.clone(),
             key: key.clone(),
         });
@@ -125,10 +128,10 @@ impl Attached {
     }
 }
 
-/// Slaves with their patterns, masters with broker, exchange and key.
+/// Slaves with their patterns, masters with broker, prefix, exchange and key.
 type Written = (
     BTreeMap<String, Vec<String>>,
-    BTreeMap<String, Vec<(String, String, String)>>,
+    BTreeMap<String, Vec<(String, String, String, String)>>,
 );
 
 fn written(bound: &Bound) -> Written {
@@ -138,17 +141,14 @@ fn written(bound: &Bound) -> Written {
     });
     let masters = bound.masters.iter().map(|(master, taps)| {
         let taps = taps.iter().cloned();
-        let taps = taps.map(|tap| (tap.broker, tap.exchange, tap.key));
+        let taps = taps.map(|tap| (tap.broker, tap.prefix, tap.exchange, tap.key));
         (master.clone(), taps.collect())
     });
     (slaves.collect(), masters.collect())
 }
 
 fn read(text: &[u8]) -> Option<Bound> {
-    let (slaves, masters): Written = serde_json::from_slice(text)
-        // As it was before masters were remembered.
-        .or_else(|_| serde_json::from_slice(text).map(|slaves| (slaves, BTreeMap::new())))
-        .ok()?;
+    let (slaves, masters): Written = serde_json::from_slice(text).ok()?;
     let parse = |patterns: Vec<String>| -> Option<Vec<Subscription>> {
         patterns
             .iter()
@@ -159,8 +159,9 @@ fn read(text: &[u8]) -> Option<Bound> {
         .into_iter()
         .map(|(slave, patterns)| Some((slave, parse(patterns)?)));
     let masters = masters.into_iter().map(|(master, taps)| {
-        let taps = taps.into_iter().map(|(broker, exchange, key)| Tap {
+        let taps = taps.into_iter().map(|(broker, prefix, exchange, key)| Tap {
             broker,
+            prefix,
             exchange,
             key,
         });
@@ -190,6 +191,7 @@ mod tests {
     fn tap(key: &str) -> Tap {
         Tap {
             broker: "amqp://guest:…@broker:5672/%2f".to_owned(),
+            prefix: "weir".to_owned(),
             exchange: "geoserver".to_owned(),
             key: key.to_owned(),
         }

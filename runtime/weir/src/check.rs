@@ -11,7 +11,7 @@ use weir_wasm::Workshop;
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
-use crate::ends::{amqp_url, bus_address, foreign, wrong_files};
+use crate::ends::{amqp_url, bus_address, bus_settings, foreign, wrong_files};
 use crate::supervisor::{chains, host};
 
 /// What a check cannot know.
@@ -123,7 +123,7 @@ async fn try_brokers(plan: &Plan) -> (Vec<Problem>, Vec<String>) {
 
 /// What is otherwise on the broker than Weir wants it.
 async fn preflight(plan: &Plan) -> anyhow::Result<Vec<Mismatch>> {
-    let bus = Bus::open(&bus_address(&plan.bus)?).await?;
+    let bus = Bus::open_with(&bus_address(&plan.bus)?, &bus_settings(plan)).await?;
     let slaves: Vec<&str> = plan
         .slaves
         .iter()

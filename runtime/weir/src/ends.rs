@@ -46,7 +46,7 @@ impl Ends {
                 keys,
             } => {
                 let prefetch = prefetch(&master.policy);
-                let (url, settings) = (amqp_url(url)?, BusSettings::default());
+                let (url, settings) = (amqp_url(url)?, bus_settings(plan));
                 let consumer =
                     Bus::foreign(&url, &settings, &master.name, exchange, keys, prefetch);
                 Box::new(BusSource::new(consumer))
@@ -178,4 +178,15 @@ pub(crate) fn bus_address(plan: &BusPlan) -> anyhow::Result<Address> {
         BusPlan::RabbitMq(url) => Address::Amqp(amqp_url(url)?),
         BusPlan::Embedded(directory) => Address::Embedded(directory.clone()),
     })
+}
+
+/// How the plan wants brokers used.
+pub(crate) fn bus_settings(plan: &Plan) -> BusSettings {
+    let settings = plan.bus_settings.clone();
+    BusSettings {
+        prefix: settings.prefix,
+        log_bytes: settings.log_bytes,
+        quorum: settings.quorum,
+        consumer_timeout: settings.consumer_timeout,
+    }
 }

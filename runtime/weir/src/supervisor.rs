@@ -100,7 +100,7 @@ impl Supervisor {
         plan.fit(errors)?;
         let chains = chains(&plugins, &plan, |_| true).await?;
         let address = ends::bus_address(&plan.bus)?;
-        let bus = Bus::open(&address).await?;
+        let bus = Bus::open_with(&address, &ends::bus_settings(&plan)).await?;
         let attached = Attached::open(&plan.state, config.path(), &address)?;
         let mut supervisor = Self {
             config,
@@ -387,7 +387,10 @@ impl Supervisor {
 
     /// Puts a new plan in service. Whatever of it can fail is done before anything old is touched.
     async fn reload(&mut self, plan: Plan) -> anyhow::Result<()> {
-        if plan.bus != self.plan.bus || plan.state != self.plan.state {
+        let stays = plan.bus == self.plan.bus
+            && plan.bus_settings == self.plan.bus_settings
+            && plan.state == self.plan.state;
+        if !stays {
             bail!("`bus` and `state` change only with a restart");
         }
         for master in &self.plan.masters {
@@ -501,14 +504,19 @@ impl Supervisor {
             .map(|url| (url.to_string(), url))
             .collect();
         for (master, taps) in &self.attached.get().masters {
-            let mut gone: BTreeMap<&str, Vec<&Tap>> = BTreeMap::new();
+            let mut gone: BTreeMap<(&str, &str), Vec<&Tap>> = BTreeMap::new();
             let kept = bound.masters.get(master).cloned().unwrap_or_default();
             for tap in taps.difference(&kept) {
-                gone.entry(&tap.broker).or_default().push(tap);
+                let from = (tap.broker.as_str(), tap.prefix.as_str());
+                gone.entry(from).or_default().push(tap);
             }
-            for (broker, taps) in gone {
+            for ((broker, prefix), taps) in gone {
+                let settings = BusSettings {
+                    prefix: prefix.to_owned(),
+                    ..ends::bus_settings(&self.plan)
+                };
                 let error = match urls.get(broker) {
-                    Some(url) => release(url, master, &taps).await.err(),
+                    Some(url) => release(url, &settings, master, &taps).await.err(),
                     None => Some("the configuration does not name this broker any more".to_owned()),
                 };
                 match error {
@@ -568,13 +576,17 @@ impl Supervisor {
 }
 
 /// Unbinds the queue of a master.
-async fn release(url: &AmqpUrl, master: &str, taps: &[&Tap]) -> Result<(), String> {
+async fn release(
+    url: &AmqpUrl,
+    settings: &BusSettings,
+    master: &str,
+    taps: &[&Tap],
+) -> Result<(), String> {
     let bindings: Vec<_> = taps
         .iter()
         .map(|tap| (tap.exchange.clone(), tap.key.clone()))
         .collect();
-    let settings = BusSettings::default();
-    match timeout(UNBIND, Bus::unbind(url, &settings, master, &bindings)).await {
+    match timeout(UNBIND, Bus::unbind(url, settings, master, &bindings)).await {
         Ok(unbound) => unbound.map_err(|error| error.to_string()),
         Err(_) => Err("the broker is away".to_owned()),
     }

@@ -1,63 +1,64 @@
 //! Reads a plan: the functions mirror the tables of `weir.toml`, key by key. `weir.schema.json` says
 //! the same for editors; a test holds the two together.
 
-use std::collections::BTreeMap;
+mod bus;
+mod ends;
+mod values;
+
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use weir_event::{Action, CloudVersion, Dialect, Subscription, SubscriptionError};
+use weir_event::{Action, Subscription, SubscriptionError};
 use weir_wasm::{Instances, Limits};
 
 use super::{
-    BusPlan, MasterPlan, Plan, PluginPlan, ProcessLimits, Secret, SinkEnd, SinkPlan, SlavePlan,
+    BusPlan, BusSettings, MasterPlan, Plan, PluginPlan, ProcessLimits, Secret, SinkEnd, SlavePlan,
     SourcePlan, StagePlan,
 };
-use crate::file::{Reader, Span, Spanned, Table, advice};
+use crate::file::{Reader, Span, Table, Value, advice};
 use crate::line::{OnFailure, Policy};
 
+use bus::{Broker, bus};
+use ends::{sink_plan, source_plan};
+use values::{Names, bytes, dialect, duration, path};
+
 pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, file: &Path) -> Option<Plan> {
-    let start = Span { start: 0, end: 0 };
+    let start = Span::new(0, 0);
     let state = path(reader, &mut root, "state");
     let state = state.unwrap_or_else(|| reader.directory.join("weir-data"));
+    let is_embedded = !root.has("bus") && reader.has_every_table();
+    let mut bus_settings = BusSettings::default();
     let bus = match root.table(reader, "bus", "[bus]") {
-        Some(table) => bus(reader, table),
-        None => Some((BusPlan::Embedded(state.join("bus")), start)),
+        Some(table) => bus(reader, table, &mut bus_settings),
+        None if is_embedded => Some((BusPlan::Embedded(state.join("bus")), start)),
+        None => None,
     };
     let broker = match &bus {
-        Some((BusPlan::RabbitMq(url), _)) => Some(url.clone()),
-        _ => None,
+        Some((BusPlan::RabbitMq(url), _)) => Broker::At(url.clone()),
+        Some((BusPlan::Embedded(_), _)) => Broker::None,
+        None => Broker::Unknown,
     };
     let limits = root.table(reader, "limits", "[limits]");
     let limits = process_limits(reader, limits);
 
     let mut names = Names::new("plugin");
     let mut plugins = Vec::new();
+    names.are_all = reader.has_every_table();
     for table in root.tables(reader, "plugin", "[[plugin]]") {
+        names.are_all &= reader.is_whole(table.at);
         plugins.extend(plugin(reader, table, &mut names));
     }
-    let plugins_known = names.taken;
+    let plugins_known = names;
 
     let mut names = Names::new("master");
     let mut masters = Vec::new();
     for table in root.tables(reader, "master", "[[master]]") {
-        masters.extend(master(
-            reader,
-            table,
-            &mut names,
-            &plugins_known,
-            broker.as_ref(),
-        ));
+        masters.extend(master(reader, table, &mut names, &plugins_known, &broker));
     }
     let mut names = Names::new("slave");
     let mut slaves = Vec::new();
     for table in root.tables(reader, "slave", "[[slave]]") {
-        slaves.extend(slave(
-            reader,
-            table,
-            &mut names,
-            &plugins_known,
-            broker.as_ref(),
-        ));
+        slaves.extend(slave(reader, table, &mut names, &plugins_known, &broker));
     }
     root.finish(reader);
     conflicts(reader, &masters, &slaves);
@@ -70,6 +71,7 @@ pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, file: &Path
         path: file.to_owned(),
         state,
         bus,
+        bus_settings,
         bus_place: reader.place(bus_place),
         limits,
         plugins,
@@ -128,41 +130,6 @@ fn is_same(one: &Path, other: &Path) -> bool {
     plain(one) == plain(other)
 }
 
-/// The bus, and where its URL stands.
-fn bus<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> Option<(BusPlan, Span)> {
-    let url = table.string(reader, "url");
-    table.finish(reader);
-    let url = url?;
-    let at = url.span;
-    let Some(directory) = url.value.strip_prefix("embedded:") else {
-        return Some((BusPlan::RabbitMq(amqp_url(reader, url)?), at));
-    };
-    if directory.is_empty() {
-        let hint = "write `embedded:DIR`, or leave [bus] out".to_owned();
-        reader.problem(at, "`embedded:` needs a directory", Some(hint));
-        return None;
-    }
-    Some((BusPlan::Embedded(reader.directory.join(directory)), at))
-}
-
-fn amqp_url(reader: &mut Reader<'_>, url: Spanned<String>) -> Option<Secret> {
-    let host = url
-        .value
-        .strip_prefix("amqp://")
-        .or_else(|| url.value.strip_prefix("amqps://"));
-    if host.is_some_and(|host| !host.is_empty()) {
-        return Some(Secret::new(url.value));
-    }
-    // The URL may hold a password: it is not repeated.
-    let hint = "such as `amqp://guest:guest@127.0.0.1:5672/%2f`, `amqps://…`; or `embedded:DIR` for the bus";
-    reader.problem(
-        url.span,
-        "this is no URL of a broker",
-        Some(hint.to_owned()),
-    );
-    None
-}
-
 fn process_limits<'a>(reader: &mut Reader<'a>, table: Option<Table<'a>>) -> ProcessLimits {
     let mut limits = ProcessLimits {
         message: 16 << 20,
@@ -207,10 +174,13 @@ fn plugin<'a>(
         ("fresh", Instances::Fresh),
         ("warm", warm),
     ];
-    let instances = table.choice(reader, "instances", &modes);
-    let instances = instances.unwrap_or_default();
+    // What is wrong with `instances` was said: it may have meant any.
+    let may_be_warm = table.has("instances") || !reader.is_whole(table.at);
+    let mode = table.choice(reader, "instances", &modes);
+    let instances = mode.unwrap_or_default();
     let recycle_at = table.integer(reader, "recycle", 1..=1_000_000);
-    if recycle_at.is_some() && instances != warm {
+    let is_not_warm = mode.map_or(!may_be_warm, |mode| mode != warm);
+    if recycle_at.is_some() && is_not_warm {
         let hint = "add `instances = \"warm\"`, or remove `recycle`".to_owned();
         reader.problem(table.at, "`recycle` is for warm instances", Some(hint));
     }
@@ -264,8 +234,8 @@ fn master<'a>(
     reader: &mut Reader<'a>,
     mut table: Table<'a>,
     names: &mut Names,
-    plugins: &BTreeMap<String, Span>,
-    broker: Option<&Secret>,
+    plugins: &Names,
+    broker: &Broker,
 ) -> Option<MasterPlan> {
     let name = names.take(reader, &mut table);
     let owner = name.clone().unwrap_or_default();
@@ -297,8 +267,8 @@ fn slave<'a>(
     reader: &mut Reader<'a>,
     mut table: Table<'a>,
     names: &mut Names,
-    plugins: &BTreeMap<String, Span>,
-    broker: Option<&Secret>,
+    plugins: &Names,
+    broker: &Broker,
 ) -> Option<SlavePlan> {
     let name = names.take(reader, &mut table);
     let owner = name.clone().unwrap_or_default();
@@ -332,10 +302,7 @@ fn slave<'a>(
     })
 }
 
-fn subscriptions<'a>(
-    reader: &mut Reader<'a>,
-    patterns: Vec<toml_span::Value<'a>>,
-) -> Vec<Subscription> {
+fn subscriptions<'a>(reader: &mut Reader<'a>, patterns: Vec<Value<'a>>) -> Vec<Subscription> {
     let mut subscriptions = Vec::new();
     for pattern in patterns {
         let Some(pattern) = reader.string(pattern) else {
@@ -376,146 +343,11 @@ fn matching(subscription: Subscription, pattern: &str) -> Result<Subscription, S
     ))
 }
 
-fn source_plan<'a>(
-    reader: &mut Reader<'a>,
-    mut table: Table<'a>,
-    broker: Option<&Secret>,
-) -> Option<SourcePlan> {
-    let source = match end_type(reader, &mut table, &["amqp", "file", "stdin"], None)? {
-        "amqp" => {
-            let url = broker_url(reader, &mut table, broker);
-            let exchange = short_string(reader, &mut table, "exchange");
-            let keys = match table.take("keys") {
-                Some(value) => {
-                    let values = reader.array(value).unwrap_or_default();
-                    values
-                        .into_iter()
-                        .filter_map(|value| reader.string(value))
-                        .map(|key| key.value)
-                        .collect()
-                }
-                None => vec!["#".to_owned()],
-            };
-            match (url, exchange) {
-                (Some(url), Some(exchange)) => Some(SourcePlan::Amqp {
-                    url,
-                    exchange,
-                    keys,
-                }),
-                _ => None,
-            }
-        }
-        "file" => required_path(reader, &mut table, "path").map(SourcePlan::File),
-        _ => Some(SourcePlan::Stdin),
-    };
-    table.finish(reader);
-    source
-}
-
-fn sink_plan<'a>(
-    reader: &mut Reader<'a>,
-    mut table: Table<'a>,
-    broker: Option<&Secret>,
-) -> Option<SinkPlan> {
-    let later = Some((
-        "geoserver",
-        "the sink `geoserver` is not in this version: use `amqp`, `file` or `stdout`",
-    ));
-    let place = reader.place(table.at);
-    let end = end_type(reader, &mut table, &["amqp", "file", "stdout"], later)?;
-    let dialect = dialect(reader, &mut table).unwrap_or(Dialect::CloudEvents);
-    let versions = CloudVersion::ALL.map(|version| (version.as_str(), version));
-    let version = table.choice(reader, "version", &versions);
-    if version.is_some() && dialect != Dialect::GeoServerCloud {
-        let hint = "add `dialect = \"geoserver-cloud\"`, or remove `version`".to_owned();
-        let message = "`version` is for the dialect `geoserver-cloud`";
-        reader.problem(table.at, message, Some(hint));
-    }
-    let end = match end {
-        "amqp" => {
-            let url = broker_url(reader, &mut table, broker);
-            let exchange = short_string(reader, &mut table, "exchange");
-            let mandatory = table.boolean(reader, "mandatory").unwrap_or(true);
-            match (url, exchange) {
-                (Some(url), Some(exchange)) => Some(SinkEnd::Amqp {
-                    url,
-                    exchange,
-                    mandatory,
-                }),
-                _ => None,
-            }
-        }
-        "file" => required_path(reader, &mut table, "path").map(SinkEnd::File),
-        _ => Some(SinkEnd::Stdout),
-    };
-    table.finish(reader);
-    Some(SinkPlan {
-        dialect,
-        version,
-        end: end?,
-        place,
-    })
-}
-
-/// The `type` of a source or sink; after a problem with it the other keys mean nothing.
-fn end_type<'a>(
-    reader: &mut Reader<'a>,
-    table: &mut Table<'a>,
-    types: &[&'static str],
-    later: Option<(&str, &str)>,
-) -> Option<&'static str> {
-    let named = table.string(reader, "type")?;
-    let known = types.iter().find(|name| **name == named.value);
-    if known.is_none() {
-        match later {
-            Some((name, message)) if name == named.value => {
-                reader.problem(named.span, message, None);
-            }
-            _ => {
-                let message = format!("`type` cannot be `{}`", named.value);
-                reader.problem(named.span, message, Some(advice(&named.value, types)));
-            }
-        }
-    }
-    known.copied()
-}
-
-fn broker_url<'a>(
-    reader: &mut Reader<'a>,
-    table: &mut Table<'a>,
-    broker: Option<&Secret>,
-) -> Option<Secret> {
-    if let Some(url) = table.take("url") {
-        let url = reader.string(url)?;
-        return amqp_url(reader, url);
-    }
-    if broker.is_none() {
-        let hint = "add `url = \"amqp://…\"` here, or in [bus]".to_owned();
-        let message = "the bus is the embedded one, so this does not say which broker";
-        reader.problem(table.at, message, Some(hint));
-    }
-    broker.cloned()
-}
-
-fn short_string<'a>(
-    reader: &mut Reader<'a>,
-    table: &mut Table<'a>,
-    key: &'static str,
-) -> Option<String> {
-    let text = table.string(reader, key)?;
-    if text.value.is_empty() || text.value.len() > 255 {
-        let message = format!("`{key}` must be from 1 to 255 bytes long");
-        reader.problem(text.span, message, None);
-        return None;
-    }
-    Some(text.value)
-}
-
 fn stages<'a>(
     reader: &mut Reader<'a>,
     table: &mut Table<'a>,
     owner: &str,
-    plugins: &BTreeMap<String, Span>,
+    plugins: &Names,
 ) -> Vec<StagePlan> {
     let mut stages: Vec<StagePlan> = Vec::new();
     for table in table.tables(reader, "stages", "a stage") {
@@ -537,14 +369,14 @@ fn stage<'a>(
     reader: &mut Reader<'a>,
     mut table: Table<'a>,
     owner: &str,
-    plugins: &BTreeMap<String, Span>,
+    plugins: &Names,
 ) -> Option<StagePlan> {
     let mut at = table.at;
     let plugin = table.string(reader, "plugin");
     let name = table.optional_string(reader, "name");
     let known = reader.substituted.len();
     let settings = match table.take("config") {
-        Some(value) if value.as_table().is_some() => {
+        Some(value) if value.value.is_table() => {
             at = value.span;
             reader.json(value)
         }
@@ -556,10 +388,12 @@ fn stage<'a>(
     };
     table.finish(reader);
     let plugin = plugin?;
-    if !plugins.contains_key(&plugin.value) {
-        let known: Vec<&String> = plugins.keys().collect();
-        let message = format!("there is no [[plugin]] named `{}`", plugin.value);
-        reader.problem(plugin.span, message, Some(advice(&plugin.value, &known)));
+    if !plugins.taken.contains(&plugin.value) {
+        if plugins.are_all {
+            let known: Vec<&String> = plugins.taken.iter().collect();
+            let message = format!("there is no [[plugin]] named `{}`", plugin.value);
+            reader.problem(plugin.span, message, Some(advice(&plugin.value, &known)));
+        }
         return None;
     }
     let name = name.map_or_else(|| plugin.value.clone(), |name| name.value);
@@ -572,11 +406,20 @@ fn stage<'a>(
     })
 }
 
+/// The most deliveries of one pipeline that are worked at one time: beyond that many cores the order
+/// in which outcomes leave, not work, is what a pipeline waits for.
+const MOST_PARALLEL: u64 = 64;
+
 fn policy<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Policy {
     let mut policy = Policy::default();
     if let Some(in_flight) = table.integer(reader, "in_flight", 1..=2000) {
         policy.capacity = usize::try_from(in_flight).unwrap_or(policy.capacity);
     }
+    if let Some(size) = bytes(reader, table, "in_flight_bytes") {
+        policy.bytes = size;
+    }
+    let parallel = table.integer(reader, "parallel", 1..=MOST_PARALLEL);
+    policy.parallel = parallel.and_then(|parallel| usize::try_from(parallel).ok());
     let Some(mut on_failure) = table.table(reader, "on_failure", "on_failure") else {
         return policy;
     };
@@ -598,105 +441,4 @@ fn policy<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Policy {
     }
     on_failure.finish(reader);
     policy
-}
-
-fn dialect<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Option<Dialect> {
-    let choices = Dialect::ALL.map(|dialect| (dialect.as_str(), dialect));
-    table.choice(reader, "dialect", &choices)
-}
-
-fn path<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>, key: &'static str) -> Option<PathBuf> {
-    let path = table.optional_string(reader, key)?;
-    Some(reader.directory.join(path.value))
-}
-
-fn required_path<'a>(
-    reader: &mut Reader<'a>,
-    table: &mut Table<'a>,
-    key: &'static str,
-) -> Option<PathBuf> {
-    let path = table.string(reader, key)?;
-    Some(reader.directory.join(path.value))
-}
-
-/// No duration is longer: one that is may not fit behind the time that a clock shows.
-const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is no duration; write it like `30s` or `500ms`"))?;
-    if duration.is_zero() {
-        Err("must be more than nothing".to_owned())
-    } else if duration > LONGEST {
-        Err("must be less than ten years".to_owned())
-    } else {
-        Ok(duration)
-    }
-}
-
-fn bytes<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>, key: &'static str) -> Option<usize> {
-    table.parsed(reader, key, |text| {
-        let size: bytesize::ByteSize = text
-            .parse()
-            .map_err(|_| format!("`{text}` is no size; write it like `64 MiB`"))?;
-        match usize::try_from(size.as_u64()) {
-            Ok(size) if size > 0 => Ok(size),
-            _ => Err("must be more than nothing and fit into memory".to_owned()),
-        }
-    })
-}
-
-/// The names of one sort of table: each is taken once.
-struct Names {
-    what: &'static str,
-    taken: BTreeMap<String, Span>,
-}
-
-impl Names {
-    fn new(what: &'static str) -> Self {
-        Self {
-            what,
-            taken: BTreeMap::new(),
-        }
-    }
-
-    /// The `name` of a table. It becomes part of names of queues and files, so it is a plain word.
-    fn take<'a>(&mut self, reader: &mut Reader<'a>, table: &mut Table<'a>) -> Option<String> {
-        let name = table.string(reader, "name")?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let Spanned { value, span } = name;
-        if value.is_empty() || value.len() > 64 || !value.chars().all(plain) {
-            let message = format!("`{value}` cannot be a name");
-            let hint = "up to 64 letters, digits, `-` and `_`".to_owned();
-            reader.problem(span, message, Some(hint));
-            return None;
-        }
-        if self.taken.contains_key(&value) {
-            let message = format!("there is a {} `{value}` already", self.what);
-            reader.problem(
-                span,
-                message,
-                Some("each needs a name of its own".to_owned()),
-            );
-            return None;
-        }
-        self.taken.insert(value.clone(), span);
-        Some(value)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_fits_behind_every_clock() {
-        assert_eq!(duration("9 years").map(|long| long < LONGEST), Ok(true));
-        for absurd in ["11 years", "1000000000 years", "500000000000 years"] {
-            let told = duration(absurd).unwrap_err();
-            assert!(told.contains("ten years"), "{absurd}: {told}");
-        }
-        // More than a duration itself holds.
-        assert!(duration("99999999999999999999 years").is_err());
-    }
 }
