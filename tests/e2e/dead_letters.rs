@@ -1,9 +1,11 @@
 //! What will never work ends in the dead letters, with its reason, and holds up nobody.
 
+use std::fs;
+
 use weir_bus::{Address, Bus, Received};
 use weir_event::Message;
 
-use crate::harness::{Broker, Site, frames, guest};
+use crate::harness::{Broker, Site, eventually, frames, guest};
 
 fn config(bus: &str) -> String {
     format!(
@@ -117,4 +119,95 @@ fn a_paused_slave_waits_for_a_better_plugin() {
     site.wait_for_lines("two.jsonl", 1);
     site.configure(&config.replace("{ reject = \"not today\" }", "\"echo\""));
     assert_eq!(site.wait_for_lines("one.jsonl", 1).len(), 1);
+}
+
+/// A plugin that never ends with the event `slow`, and Weir killed meanwhile: to Weir it looks as if
+/// the message had ended it.
+fn deadly(bus: &str) -> String {
+    format!(
+        r##"
+{bus}
+
+[[plugin]]
+name = "misbehave"
+path = "GUEST(misbehave)"
+limits = {{ deadline = "10m", fuel = 1_000_000_000_000_000 }}
+
+[[master]]
+name = "m"
+dialect = "cloudevents"
+source = {{ type = "stdin" }}
+
+[[slave]]
+name = "one"
+subscribe = ["#"]
+stages = [{{ plugin = "misbehave", config = {{ deed = "dawdle" }} }}]
+sink = {{ type = "file", path = "one.jsonl" }}
+
+[[slave]]
+name = "two"
+subscribe = ["#"]
+sink = {{ type = "file", path = "two.jsonl" }}
+"##
+    )
+}
+
+fn event(id: &str) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"/m","type":"weir.catalog.layer.added.v1","subject":"workspaces/topp/layers/l"}}"#
+    )
+}
+
+async fn check_deadly(site: &Site, address: &Address) {
+    let mut weir = site.start();
+    weir.wait_for_log("running");
+    let events = ["first", "slow", "third"].map(event);
+    weir.feed(events.iter().map(String::as_str));
+    site.wait_for_lines("one.jsonl", 1);
+    site.wait_for_lines("two.jsonl", 3);
+    weir.kill();
+    for ends in 1..=3 {
+        let weir = site.start();
+        // The events beside it are worked, too, and done.
+        eventually("only the message that never ends in hand", || {
+            let files = fs::read_dir(site.path("weir-data/crashes")).ok()?;
+            let sizes = files.map(|file| Some(file.ok()?.metadata().ok()?.len()));
+            (sizes.collect::<Option<Vec<_>>>()? == [ends]).then_some(())
+        });
+        weir.kill();
+    }
+    let mut weir = site.start();
+    weir.wait_for_log("to the dead letters");
+    eventually("the third event", || {
+        let lines = site.lines("one.jsonl");
+        lines.iter().any(|line| line["id"] == "third").then_some(())
+    });
+    let (status, log) = weir.stop();
+    assert!(status.success(), "{log}");
+    assert!(
+        site.lines("one.jsonl")
+            .iter()
+            .all(|line| line["id"] != "slow")
+    );
+
+    let bus = Bus::open(address).await.unwrap();
+    let letters = dead_letters(&bus, 1).await;
+    assert_eq!(letters[0].message_id.as_deref(), Some("slow"));
+    let reason = letters[0].header("weir-reason").unwrap();
+    assert!(reason.starts_with("Weir ended 4 times"), "{reason}");
+    let left = fs::read_dir(site.path("weir-data/crashes")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_ends_weir_does_not_end_it_for_ever() {
+    let site = Site::new(&deadly(""));
+    check_deadly(&site, &Address::Embedded(site.path("weir-data/bus"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_ends_weir_does_not_end_it_for_ever_on_rabbitmq() {
+    let Some(broker) = Broker::new() else { return };
+    let site = Site::new(&deadly(&format!("[bus]\nurl = \"{}\"", broker.url)));
+    check_deadly(&site, &Address::Amqp(broker.url.parse().unwrap())).await;
 }

@@ -7,8 +7,10 @@
 //! - [`chain`]: the stages of one pipeline, compiled: a message goes in, outcomes come out.
 //! - [`line`]: the machine that decides about each delivery. Pure: a simulation can drive it.
 //! - [`run`]: the loop that carries out what the line decides, between a source and a sink.
+//! - [`crashes`]: messages that end the process, counted.
 //! - [`letter`]: what a dead letter is made of.
 //! - [`ends`]: what a source and a sink are. Their implementations live with the binary.
+//! - [`reorder`]: a source whose messages may arrive swapped.
 //! - [`names`]: what masters learned of the names of objects; [`disk`]: how it is kept.
 //! - [`observe`]: what happens to events, for those who count and log it.
 //!
@@ -21,6 +23,7 @@
 
 pub mod assembly;
 pub mod chain;
+pub mod crashes;
 pub mod disk;
 pub mod ends;
 pub mod file;
@@ -29,4 +32,5 @@ pub mod line;
 pub mod names;
 pub mod observe;
 pub mod plan;
+pub mod reorder;
 pub mod run;

@@ -16,9 +16,10 @@ use weir_event::Message;
 use self::stop::{Over, Stop};
 use self::work::{Done, Hands};
 use crate::chain::Chain;
+use crate::crashes::{Crashes, InHand, Verdict};
 use crate::ends::{Confirmation, Delivery, EndError, Received, Sink, Source};
 use crate::letter::dead_letter;
-use crate::line::{Line, Notice, Policy, Settled, Step};
+use crate::line::{Line, Notice, Policy, Processed, Rejection, Settled, Step};
 use crate::names::Names;
 use crate::observe::{Observation, Observer};
 
@@ -36,6 +37,7 @@ pub struct Pipeline {
     /// The chain in service. A new one takes over between two events.
     pub chain: watch::Receiver<Arc<Chain>>,
     pub names: Names,
+    pub crashes: Crashes,
     pub policy: Policy,
     pub observer: Arc<dyn Observer>,
 }
@@ -91,6 +93,7 @@ impl Pipeline {
             dead,
             chain,
             names,
+            crashes,
             mut policy,
             observer,
         } = self;
@@ -104,6 +107,7 @@ impl Pipeline {
             sink,
             dead,
             names,
+            crashes,
             // Accepting one by one would cost the broker half of its throughput; accepting only
             // when the line is full would leave the source without work meanwhile.
             batch: policy.capacity.div_ceil(4),
@@ -138,6 +142,7 @@ struct Engine {
     sink: Box<dyn Sink>,
     dead: Box<dyn Sink>,
     names: Names,
+    crashes: Crashes,
     line: Line<Delivery, Message>,
     hands: Hands,
     observer: Arc<dyn Observer>,
@@ -210,17 +215,34 @@ impl Engine {
             let now = self.started.elapsed();
             match self.line.next(now) {
                 Step::Process { turn, delivery } => {
+                    let mut before = Vec::new();
+                    let in_hand = if delivery.redelivered {
+                        let verdict = self.crashes.take_up(&self.pipeline, &delivery.message);
+                        let (crashes, hands, stop) =
+                            (&self.crashes, &mut self.hands, &mut self.stop);
+                        in_hand(verdict, crashes, hands, stop, &mut before).await?
+                    } else {
+                        Ok(InHand::default())
+                    };
                     let Delivery {
                         message,
                         redelivered,
                         ..
                     } = delivery;
-                    let taken = chain.take(message, *redelivered, &mut self.names, &*self.observer);
-                    let done = match taken {
-                        Ok(taken) => self.hands.begin(turn, chain, taken, &self.observer),
+                    let processed = match in_hand {
+                        Err(rejection) => Err(Processed::Reject(rejection)),
+                        Ok(in_hand) => chain
+                            .take(message, *redelivered, &mut self.names, &*self.observer)
+                            .map(|taken| (taken, in_hand)),
+                    };
+                    let done = match processed {
+                        Ok((taken, in_hand)) => {
+                            self.hands
+                                .begin(turn, chain, taken, in_hand, &self.observer)
+                        }
                         Err(processed) => Some(Done { turn, processed }),
                     };
-                    if let Some(done) = done {
+                    for done in before.into_iter().chain(done) {
                         self.processed(done);
                     }
                 }
@@ -343,6 +365,28 @@ impl Engine {
             }
             None => {}
         }
+    }
+}
+
+/// What a verdict says: the message in hand, once it may be worked. What had to be done `before` is
+/// added there.
+async fn in_hand(
+    verdict: Verdict,
+    crashes: &Crashes,
+    hands: &mut Hands,
+    stop: &mut Stop,
+    before: &mut Vec<Done>,
+) -> Result<Result<InHand, Rejection>, Over> {
+    match verdict {
+        Verdict::Free(in_hand) => Ok(Ok(in_hand)),
+        Verdict::Alone(in_hand) => {
+            // Another one that is alone may be in our own hands.
+            while hands.are_busy() {
+                before.push(stop.in_time(hands.done()).await?);
+            }
+            Ok(Ok(stop.in_time(crashes.alone(in_hand)).await?))
+        }
+        Verdict::Reject(rejection) => Ok(Err(rejection)),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_event::{Dialect, HeaderValue, Message, Reason};
 use weir_pipeline::chain::{Chain, Side};
+use weir_pipeline::crashes::Crashes;
 use weir_pipeline::ends::{Confirmation, Delivery, EndError, Received, Sink, SinkFailure, Source};
 use weir_pipeline::line::Policy;
 use weir_pipeline::names::Names;
@@ -195,6 +196,7 @@ fn start_with(policy: Policy, chain: Chain) -> Rig {
         dead: sink(true),
         chain: receiver,
         names: Names::default(),
+        crashes: Crashes::default(),
         policy,
         observer: Arc::new(Watching(Arc::clone(&world))),
     };
@@ -550,6 +552,7 @@ async fn what_is_held_is_bounded_by_bytes() {
         dead: sink(true),
         chain: receiver,
         names: Names::default(),
+        crashes: Crashes::default(),
         policy,
         observer: Arc::new(Watching(Arc::clone(&world))),
     };

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use weir_bus::Bus;
 use weir_pipeline::chain::Chain;
+use weir_pipeline::crashes::Crashes;
 use weir_pipeline::observe::Observer;
 use weir_pipeline::plan::{PipelineId, Plan};
 use weir_pipeline::run::{Pipeline, Stopped};
@@ -30,6 +31,7 @@ pub(crate) struct Kept {
     pub(crate) plan: Arc<Plan>,
     pub(crate) bus: Bus,
     pub(crate) chain: watch::Receiver<Arc<Chain>>,
+    pub(crate) crashes: Crashes,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -79,6 +81,7 @@ impl Kept {
             dead: Box::new(BusSink(bus.dead())),
             chain: self.chain.clone(),
             names: ends::names(plan, id)?,
+            crashes: self.crashes.clone(),
             policy: policy.cloned().unwrap_or_default(),
             observer: Arc::clone(&self.observer),
         };

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use weir_bus::{AmqpUrl, Bus, BusSettings, Topology};
 use weir_pipeline::assembly::Plugins;
 use weir_pipeline::chain::Chain;
+use weir_pipeline::crashes::Crashes;
 use weir_pipeline::file::Problems;
 use weir_pipeline::observe::Observer;
 use weir_pipeline::plan::{BusPlan, PipelineId, Plan, PluginPlan, SourcePlan};
@@ -46,6 +47,7 @@ pub(crate) struct Supervisor {
     /// Masters that came to the end of their file: it is not read again because of other changes.
     finished: BTreeSet<PipelineId>,
     attached: Attached,
+    crashes: Crashes,
     tasks: JoinSet<Stopped>,
     watcher: Watcher,
     /// A plan that could not be taken over, and may be when a plugin of it changes.
@@ -103,6 +105,7 @@ impl Supervisor {
         let bus = Bus::open_with(&address, &ends::bus_settings(&plan)).await?;
         let attached = Attached::open(&plan.state, config.path(), &address)?;
         let mut supervisor = Self {
+            crashes: Crashes::open(&plan.state.join("crashes")),
             config,
             plan,
             host,
@@ -555,6 +558,7 @@ impl Supervisor {
             plan: Arc::new(self.plan.clone()),
             bus: self.bus.clone(),
             chain,
+            crashes: self.crashes.clone(),
         };
         let task = self.tasks.spawn(kept.run(ends, stop.clone())).id();
         let chain = sender;

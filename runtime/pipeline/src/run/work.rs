@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use weir_event::{Message, Reason};
 
 use crate::chain::{Chain, Taken};
+use crate::crashes::InHand;
 use crate::line::{Processed, Rejection};
 use crate::observe::Observer;
 
@@ -53,15 +54,17 @@ impl Hands {
         turn: u64,
         chain: &Arc<Chain>,
         taken: Taken,
+        in_hand: InHand,
         observer: &Arc<dyn Observer>,
     ) -> Option<Done> {
         let (chain, observer) = (Arc::clone(chain), Arc::clone(observer));
         let began = Instant::now();
         let finish = async move { chain.finish(taken, &*observer).await };
         // A fault of our own must not hold up the events that follow either.
-        let finish = AssertUnwindSafe(finish)
-            .catch_unwind()
-            .map(|finished| finished.unwrap_or_else(|_| Processed::Reject(broken())));
+        let finish = AssertUnwindSafe(finish).catch_unwind().map(|finished| {
+            drop(in_hand);
+            finished.unwrap_or_else(|_| Processed::Reject(broken()))
+        });
         if self.parallel > 1 && self.usual >= WORTH_A_TASK {
             // Who stops waiting for it ends it.
             let mut task = JoinSet::new();
