@@ -110,6 +110,15 @@ impl Dialect {
         }
     }
 
+    /// The number that the master's cluster gave the event of a message, one after the other, where
+    /// the dialect has such numbers and the message one of them. Takes a fraction of decoding it.
+    pub fn sequence(self, message: &Message) -> Option<u64> {
+        match self {
+            Self::GeoServerCloud => geoserver_cloud::sequence(&message.payload),
+            Self::CloudEvents | Self::GeoNode => None,
+        }
+    }
+
     /// Reads a message. `source` is the CloudEvents source of events whose dialect carries none,
     /// such as `/masters/cloud`.
     ///

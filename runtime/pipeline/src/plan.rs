@@ -137,6 +137,9 @@ pub enum SourcePlan {
         url: Secret,
         exchange: String,
         keys: Vec<String>,
+        /// How long an event waits for one that was numbered before it, where the dialect has
+        /// numbers; `None` takes events as they come.
+        reorder: Option<Duration>,
     },
     File(PathBuf),
     Stdin,

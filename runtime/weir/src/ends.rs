@@ -5,6 +5,7 @@ mod lines;
 
 use anyhow::Context as _;
 use weir_bus::{Address, AmqpUrl, Bus, BusSettings, Prefetch};
+use weir_event::Message;
 use weir_pipeline::ends::{Sink, Source};
 use weir_pipeline::file::{Place, Problem};
 use weir_pipeline::line::Policy;
@@ -12,6 +13,7 @@ use weir_pipeline::names::Names;
 use weir_pipeline::plan::{
     BusPlan, MasterPlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
 };
+use weir_pipeline::reorder::Reordered;
 
 pub(crate) use broker::{BusSink, BusSource};
 use lines::{LineSink, LineSource};
@@ -44,12 +46,21 @@ impl Ends {
                 url,
                 exchange,
                 keys,
+                reorder,
             } => {
                 let prefetch = prefetch(&master.policy);
                 let (url, settings) = (amqp_url(url)?, bus_settings(plan));
                 let consumer =
                     Bus::foreign(&url, &settings, &master.name, exchange, keys, prefetch);
-                Box::new(BusSource::new(consumer))
+                let source = Box::new(BusSource::new(consumer));
+                match reorder {
+                    Some(window) => {
+                        let dialect = master.dialect;
+                        let sequence = move |message: &Message| dialect.sequence(message);
+                        Box::new(Reordered::new(source, Box::new(sequence), *window))
+                    }
+                    None => source,
+                }
             }
             SourcePlan::File(path) => {
                 let source = LineSource::open(path, master.dialect, max_message).await;

@@ -13,8 +13,10 @@ mod version;
 mod write;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub(super) use self::body::store;
@@ -112,6 +114,22 @@ const SERVICES: [(&str, &str); 2] = [
     ("originservice", "originService"),
     ("destinationservice", "destinationService"),
 ];
+
+/// The `updateSequence` of the event that a frame wraps.
+pub(super) fn sequence(frame: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Frame {
+        event: BTreeMap<String, Inner>,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        #[serde(rename = "updateSequence")]
+        update_sequence: Option<u64>,
+    }
+    let Frame { event } = serde_json::from_slice(frame).ok()?;
+    let mut inner = event.into_values();
+    inner.next()?.update_sequence.filter(|_| inner.len() == 0)
+}
 
 /// What both levels of a frame may say; the outer one is asked first.
 fn read_base(event: &mut Event, fields: &Map<String, Value>) {

@@ -101,6 +101,22 @@ fn what_nobody_changed_leaves_as_it_came() {
 }
 
 #[test]
+fn the_number_of_a_frame_is_that_of_its_event() {
+    for version in CloudVersion::ALL {
+        let mut numbered = 0;
+        for (frame, event, _) in events(version) {
+            let sequence = CLOUD.sequence(&message(frame.as_str()));
+            assert_eq!(sequence, event.sequence, "{frame}");
+            numbered += usize::from(sequence.is_some());
+        }
+        assert_eq!(numbered, 186);
+    }
+    for no_frame in ["", "[]", r#"{"event":1}"#, r#"{"event":{"A":{},"B":{}}}"#] {
+        assert_eq!(CLOUD.sequence(&message(no_frame)), None);
+    }
+}
+
+#[test]
 fn every_frame_says_what_happened_to_what() {
     for version in CloudVersion::ALL {
         let lines: Vec<String> = events(version)

@@ -246,7 +246,7 @@ fn master<'a>(
         reader.table(value, at, "source")
     });
     let source_place = source.as_ref().map(|table| reader.place(table.at));
-    let source = source.and_then(|table| source_plan(reader, table, broker));
+    let source = source.and_then(|table| source_plan(reader, table, broker, dialect));
     let stages = stages(reader, &mut table, &owner, plugins);
     let route = table.table(reader, "route", "route");
     let route = route.and_then(|table| stage(reader, table, &owner, plugins));

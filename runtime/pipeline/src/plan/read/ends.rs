@@ -1,18 +1,26 @@
 //! Reads the ends of pipelines: sources and sinks.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use weir_event::{CloudVersion, Dialect};
 
 use super::bus::Broker;
-use super::values::{amqp_url, dialect};
+use super::values::{amqp_url, dialect, duration};
 use crate::file::{Reader, Table, advice};
 use crate::plan::{Secret, SinkEnd, SinkPlan, SourcePlan};
+
+/// Events of GeoServer Cloud that were seen swapped were a millisecond apart.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// Whatever follows a number that never comes waits as long as this.
+const LONGEST_WINDOW: Duration = Duration::from_secs(10);
 
 pub(super) fn source_plan<'a>(
     reader: &mut Reader<'a>,
     mut table: Table<'a>,
     broker: &Broker,
+    dialect: Option<Dialect>,
 ) -> Option<SourcePlan> {
     let source = match end_type(reader, &mut table, &["amqp", "file", "stdin"], None)? {
         "amqp" => {
@@ -29,11 +37,19 @@ pub(super) fn source_plan<'a>(
                 }
                 None => vec!["#".to_owned()],
             };
+            let is_numbered = dialect.is_none_or(|dialect| dialect == Dialect::GeoServerCloud);
+            if !is_numbered {
+                let why = "is for the dialect `geoserver-cloud`, whose events have numbers";
+                table.refuse(reader, "reorder", why);
+            }
+            let reorder = table.parsed(reader, "reorder", window);
+            let reorder = reorder.unwrap_or(is_numbered.then_some(WINDOW));
             match (url, exchange) {
                 (Some(url), Some(exchange)) => Some(SourcePlan::Amqp {
                     url,
                     exchange,
                     keys,
+                    reorder,
                 }),
                 _ => None,
             }
@@ -114,6 +130,17 @@ fn end_type<'a>(
         }
     }
     known.copied()
+}
+
+fn window(text: &str) -> Result<Option<Duration>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let window = duration(text)?;
+    if window > LONGEST_WINDOW {
+        return Err("must be ten seconds at most".to_owned());
+    }
+    Ok(Some(window))
 }
 
 fn broker_url<'a>(
