@@ -174,6 +174,11 @@ pub(crate) struct Weir<'a> {
 }
 
 impl Weir<'_> {
+    /// Of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         let log = fs::read(self.site.path("weir.log")).unwrap();

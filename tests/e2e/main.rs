@@ -14,6 +14,7 @@ mod dead_letters;
 mod demo;
 mod failing;
 mod main_job;
+mod memory;
 mod reloading;
 mod stopping;
 mod swapping;

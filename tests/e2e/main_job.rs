@@ -256,6 +256,8 @@ subscribe = ["other.#"]
         .replace("topp", "other")
         .replace("000000000002", "0000000000ff");
     sent.push(other);
+    // Two of them arrive swapped, as it happens.
+    sent.swap(3, 4);
     // Queues bind themselves when they are there. What is sent to the master before is not ours; and
     // what leaves before its node is bound is held and sent again, which is another story.
     eventually("the queues", || {

@@ -21,15 +21,15 @@ pub type Sequence = Box<dyn Fn(&Message) -> Option<u64> + Send + Sync>;
 
 /// A source in the order of the numbers, as far as they arrive within a time of each other.
 ///
-/// A number that is lower than one that was handed out before is handed out at once: it is late, or
-/// the sender began to count anew.
+/// What has no number, or one that is lower than one that was handed out (it is late, or the sender
+/// began to count anew), stays behind what came before it.
 pub struct Reordered {
     source: Box<dyn Source>,
     sequence: Sequence,
     window: Duration,
     /// The number that is due, once there was one.
     due: Option<u64>,
-    /// Deliveries that wait for a lower number, until a time.
+    /// Deliveries that wait for a lower number, until a time, with what stays behind them.
     waiting: BTreeMap<u64, Vec<(Delivery, Instant)>>,
     /// The source is at its end.
     ended: bool,
@@ -137,14 +137,15 @@ impl Source for Reordered {
             match received {
                 Received::Delivery(delivery) => {
                     self.came.push_back(delivery.tag);
-                    match (self.sequence)(&delivery.message) {
-                        Some(sequence) => {
-                            let until = Instant::now() + self.window;
-                            let same = self.waiting.entry(sequence).or_default();
-                            same.push((delivery, until));
-                        }
-                        None => return Ok(self.hand_out(delivery, None)),
-                    }
+                    let sequence = (self.sequence)(&delivery.message)
+                        .filter(|sequence| self.due.is_none_or(|due| *sequence >= due))
+                        .or_else(|| self.waiting.last_key_value().map(|(last, _)| *last));
+                    let Some(sequence) = sequence else {
+                        return Ok(self.hand_out(delivery, None));
+                    };
+                    let until = Instant::now() + self.window;
+                    let same = self.waiting.entry(sequence).or_default();
+                    same.push((delivery, until));
                 }
                 Received::Restarted => {
                     self.restart();
@@ -290,9 +291,9 @@ mod tests {
         ]);
         let expected = [
             (0, "7"),
-            (11, "no number"),
             (12, "8"),
             (12, "9"),
+            (12, "no number"),
             (22, "10"),
         ];
         assert_eq!(all(&mut source).await, timed(&expected));

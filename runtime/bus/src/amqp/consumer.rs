@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,15 @@ use tokio::time::{Instant, sleep};
 
 use super::faults::short;
 use super::headers;
-use super::link::{Backoff, Link, in_time};
-use super::pump::{End, Pump};
+use super::link::{Backoff, Link, in_time, within};
+use super::pump::{Closing, End, Pump};
 use super::topology::Layout;
 use super::upkeep::{Signs, Upkeep};
 use super::window::Window;
 use crate::{BusError, Prefetch, Received};
+
+/// How long a broker may take to begin: RabbitMQ 3.10 took nine seconds before a queue of 4 GiB.
+const CONSUME_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Consumer {
     link: Arc<Link>,
@@ -91,7 +94,7 @@ impl Consumer {
             // Not before all is accepted: otherwise what was sent already would be sent again.
             let widens = self.window.can_widen();
             match &mut self.phase {
-                Phase::Idle => self.open(Duration::ZERO),
+                Phase::Idle => self.open(ready(())),
                 Phase::Opening(opening) => match opening.await {
                     Ok(pump) => {
                         self.backoff = Backoff::default();
@@ -99,7 +102,7 @@ impl Consumer {
                     }
                     Err(error) => {
                         let pause = self.backoff.next();
-                        self.open(pause);
+                        self.open(sleep(pause));
                         if matches!(error, BusError::Missing(_)) {
                             self.queue_is_gone();
                         }
@@ -111,11 +114,6 @@ impl Consumer {
                         }
                     }
                 },
-                // What a dead channel still had for us is void.
-                Phase::Open(pump) if !pump.lives() && pump.end.is_empty() => {
-                    self.broke_off("the channel was closed");
-                    return Ok(Received::Restarted);
-                }
                 Phase::Open(_) if widens && self.unsettled.is_empty() => {
                     self.window.widen();
                     self.void();
@@ -170,7 +168,13 @@ impl Consumer {
                     prefetch = self.window.messages(),
                     "large messages: their deliveries are given back, and fewer taken at one time"
                 );
+                let phase = std::mem::replace(&mut self.phase, Phase::Idle);
                 self.void();
+                self.open(async {
+                    if let Phase::Open(pump) = phase {
+                        pump.drain().await;
+                    }
+                });
             }
             Some(End::Failed(error)) => self.broke_off(&error.to_string()),
             Some(End::Cancelled) | None => {
@@ -234,14 +238,14 @@ impl Consumer {
         self.phase = Phase::Idle;
     }
 
-    /// Begins to open, after a pause.
-    fn open(&mut self, pause: Duration) {
+    /// Begins to open, once that is over.
+    fn open(&mut self, first: impl Future<Output = ()> + Send + 'static) {
         let link = Arc::clone(&self.link);
         let queue = self.queue.clone();
         let upkeep = self.upkeep.clone();
         let (prefetch, bytes) = (self.window.messages(), self.window.bytes());
         self.phase = Phase::Opening(Box::pin(async move {
-            tokio::time::sleep(pause).await;
+            first.await;
             open(&link, &queue, upkeep, prefetch, bytes).await
         }));
     }
@@ -293,7 +297,8 @@ async fn open(
     if let Upkept::Here { upkeep, layout } = upkeep {
         upkeep.keep(layout, Vec::new()).await?;
     }
-    let channel = link.wait_for_channel().await?;
+    let closing = Closing::new(link.wait_for_channel().await?);
+    let channel = closing.channel();
     let what = format!("queue {queue}");
     // Each channel begins without a bound. On a quorum queue it is per consumer.
     in_time(
@@ -307,9 +312,9 @@ async fn open(
         BasicConsumeOptions::default(),
         FieldTable::default(),
     );
-    let deliveries = in_time(&what, consumed).await?;
+    let deliveries = within(CONSUME_TIMEOUT, &what, consumed).await?;
     tracing::debug!(queue, prefetch, "consuming");
-    Ok(Pump::new(channel, deliveries, bytes))
+    Ok(Pump::new(closing, deliveries, bytes))
 }
 
 impl fmt::Debug for Consumer {

@@ -180,11 +180,20 @@ pub(super) async fn in_time<T>(
     what: &str,
     request: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, BusError> {
-    match timeout(REPLY_TIMEOUT, request).await {
+    within(REPLY_TIMEOUT, what, request).await
+}
+
+/// The same, where an answer may take another time.
+pub(super) async fn within<T>(
+    limit: Duration,
+    what: &str,
+    request: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, BusError> {
+    match timeout(limit, request).await {
         Ok(answer) => answer.map_err(|error| fault(what, &error)),
         Err(_) => Err(BusError::Unavailable(format!(
             "no answer about the {what} within {} s",
-            REPLY_TIMEOUT.as_secs()
+            limit.as_secs()
         ))),
     }
 }

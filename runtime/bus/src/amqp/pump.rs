@@ -1,6 +1,7 @@
 //! Takes deliveries from the connection as they come, whether somebody waits for one or not: so
 //! what is held can be counted, and what has come to an end is known at once.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,14 +16,20 @@ use tokio::time::timeout;
 /// How long a channel may take to be closed: the broker has the deliveries back then.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same, of one whose broker pushed too much: all that is under way comes first.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A channel that is closed with this.
+pub(super) struct Closing(Channel);
+
 /// A channel that consumes.
 pub(super) struct Pump {
-    channel: Channel,
+    channel: Closing,
     pub(super) deliveries: mpsc::UnboundedReceiver<Delivery>,
     /// Why there will be no further ones. Those that are here already are void, too.
     pub(super) end: oneshot::Receiver<End>,
     held: Arc<AtomicUsize>,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 /// Why a channel has no further deliveries.
@@ -37,15 +44,35 @@ pub(super) enum End {
     },
 }
 
+impl Closing {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self(channel)
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.0
+    }
+}
+
+/// Asks for the channel to be closed, which gives everything back at once; lapin by itself would
+/// cancel the consumer first, and let another one begin while we still hold deliveries. And where
+/// nobody waits for its consumer any more, it would keep what is pushed to it.
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // The first poll sends the request. A channel that is closed already says so.
+        drop(self.0.close(200, "OK".into()).now_or_never());
+    }
+}
+
 impl Pump {
     /// Takes deliveries until those that are not accepted have more than `bytes`.
-    pub(super) fn new(channel: Channel, mut consumer: lapin::Consumer, bytes: usize) -> Self {
+    pub(super) fn new(channel: Closing, mut consumer: lapin::Consumer, bytes: usize) -> Self {
         let (sender, deliveries) = mpsc::unbounded_channel();
         let (over, end) = oneshot::channel();
         let held = Arc::new(AtomicUsize::new(0));
         let mut task = JoinSet::new();
         task.spawn({
-            let (channel, held) = (channel.clone(), Arc::clone(&held));
+            let (channel, held) = (channel.0.clone(), Arc::clone(&held));
             async move {
                 let mut largest = 0;
                 let end = loop {
@@ -57,15 +84,18 @@ impl Pump {
                     let size = delivery.data.len();
                     largest = largest.max(size);
                     if held.fetch_add(size, Ordering::Relaxed) + size > bytes {
-                        close(&channel).await;
                         break End::TooMuch { largest };
                     }
                     if sender.send(delivery).is_err() {
-                        break End::Cancelled;
+                        return;
                     }
                 };
+                let is_too_much = matches!(end, End::TooMuch { .. });
                 // Nobody may be left to hear it.
                 drop(over.send(end));
+                if is_too_much {
+                    give_back(&channel, consumer).await;
+                }
             }
         });
         Self {
@@ -73,7 +103,7 @@ impl Pump {
             deliveries,
             end,
             held,
-            _task: task,
+            task,
         }
     }
 
@@ -83,26 +113,31 @@ impl Pump {
     }
 
     pub(super) fn channel(&self) -> &Channel {
-        &self.channel
+        &self.channel.0
     }
 
-    /// False if the channel is gone, whatever is still to be read from it.
-    pub(super) fn lives(&self) -> bool {
-        self.channel.status().connected()
+    /// After [`End::TooMuch`]: waits until the broker has the deliveries back.
+    pub(super) async fn drain(mut self) {
+        self.deliveries.close();
+        while self.deliveries.recv().await.is_some() {}
+        drop(self.task.join_next().await);
     }
 
     /// Closes the channel; the broker has back what was not accepted.
     pub(super) async fn close(self) {
-        close(&self.channel).await;
+        close(&self.channel.0).await;
     }
 }
 
-/// Asks for the channel to be closed, which gives everything back at once; lapin by itself would
-/// cancel the consumer first, and let another one begin while we still hold deliveries.
-impl Drop for Pump {
-    fn drop(&mut self) {
-        // The first poll sends the request. A channel that is closed already says so.
-        drop(self.channel.close(200, "OK".into()).now_or_never());
+/// Closes the channel of a broker that goes on to push what it has sent on its way already: that is
+/// let go as it comes, or lapin would keep it.
+async fn give_back(channel: &Channel, mut consumer: lapin::Consumer) {
+    let mut closed = pin!(timeout(DRAIN_TIMEOUT, channel.close(200, "OK".into())));
+    loop {
+        tokio::select! {
+            _ = &mut closed => return,
+            Some(_) = consumer.next() => {}
+        }
     }
 }
 
