@@ -77,17 +77,30 @@ impl<W: Entry> Fast<W> {
             in_vain: AtomicU32::new(0),
             world: PhantomData,
         };
-        let Warm { store, handle, .. } = lane.start()?;
+        let no_place = || wasmtime::format_err!("there is no place for an instance");
+        let place = bench.plugin.host().place_now().ok_or_else(no_place)?;
+        let Warm { store, handle, .. } = lane.start(place)?;
         handle.typed::<(EventParam<'static>,), (Answer<W>,)>(&store)?;
         Ok(lane)
     }
 
-    /// The plugin's answer; `None` if the lane is closed.
+    /// The plugin's answer; `None` if the lane is closed, or there is no place for an instance just
+    /// now, which the full lane waits for.
     pub(crate) fn ask(&self, event: &Lowered<'_>) -> Option<Result<Answer<W>, Vain>> {
         if self.in_vain.load(Ordering::Relaxed) >= IN_VAIN {
             return None;
         }
-        let answer = self.call(event);
+        let idle = match self.instances {
+            Instances::Fresh | Instances::Auto => None,
+            Instances::Warm { .. } => self.idle().pop(),
+        };
+        let answer = match idle {
+            Some(warm) => self.call(warm, event),
+            None => {
+                let place = self.bench.plugin.host().place_now()?;
+                self.start(place).and_then(|new| self.call(new, event))
+            }
+        };
         match &answer {
             Ok(_) => self.in_vain.store(0, Ordering::Relaxed),
             Err(_) => {
@@ -101,15 +114,7 @@ impl<W: Entry> Fast<W> {
         Some(answer.map_err(vain))
     }
 
-    fn call(&self, event: &Lowered<'_>) -> wasmtime::Result<Answer<W>> {
-        let idle = match self.instances {
-            Instances::Fresh | Instances::Auto => None,
-            Instances::Warm { .. } => self.idle().pop(),
-        };
-        let mut warm = match idle {
-            Some(warm) => warm,
-            None => self.start()?,
-        };
+    fn call(&self, mut warm: Warm, event: &Lowered<'_>) -> wasmtime::Result<Answer<W>> {
         refill(&mut warm.store, self.bench.limits.fuel);
         #[expect(unsafe_code, reason = "a check of types costs a tenth of a call")]
         // SAFETY: `new` found that this export of this component has these types; it is the same
@@ -127,9 +132,7 @@ impl<W: Entry> Fast<W> {
         Ok(answer)
     }
 
-    fn start(&self) -> wasmtime::Result<Warm> {
-        let no_place = || wasmtime::format_err!("there is no place for an instance just now");
-        let place = self.bench.plugin.host().place_now().ok_or_else(no_place)?;
+    fn start(&self, place: OwnedSemaphorePermit) -> wasmtime::Result<Warm> {
         let mut store = self.bench.lean_store();
         // What has a start function is no lean component, so this is for wasmtime's own code.
         refill(&mut store, self.bench.limits.fuel);

@@ -14,7 +14,7 @@ use weir_event::Message;
 use crate::proxy::Proxy;
 use crate::support::{
     Fixture, amqp, assert_quiet, attach, channel, ids, message, publish, publish_one, rabbitmqctl,
-    slaves, take, take_ids, within,
+    slaves, take, take_ids, vhost_of, within,
 };
 
 /// The next thing that a consumer has, as an id; `None` for a restart.
@@ -332,4 +332,67 @@ async fn a_queue_that_is_declared_otherwise_is_named() {
         .await
         .unwrap_err();
     assert_eq!(error, BusError::Mismatch(mismatches[0].clone()));
+}
+
+/// Weir gives queues no limit. A policy may: then the queue's share has no other place, the master
+/// waits, and those that have theirs get copies of what is tried again. Nothing is lost.
+#[tokio::test]
+async fn a_queue_that_a_policy_limits_refuses_and_takes_once_there_is_room() {
+    let Some(fixture) = Fixture::rabbitmq() else {
+        return;
+    };
+    let bus = fixture.bus().await;
+    attach(&bus, &[("full", &["#"]), ("healthy", &["#"])]).await;
+    let vhost = vhost_of(&fixture);
+    let limit = r#"{"max-length":2,"overflow":"reject-publish"}"#;
+    let set = [
+        "set_policy",
+        "-p",
+        vhost,
+        "limit",
+        r"^weir\.slave\.full$",
+        limit,
+    ];
+    assert!(rabbitmqctl(&set).status.success());
+    let list = ["-q", "list_queues", "-p", vhost, "policy"];
+    within("the policy", async {
+        while !String::from_utf8_lossy(&rabbitmqctl(&list).stdout).contains("limit") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    let mut publisher = bus.publisher();
+    // A quorum queue takes some more than its limit.
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        assert!(number < 1000, "the limit does not hold");
+        match publish_one(&mut publisher, message("topp.layer.added", number)).await {
+            Ok(()) => {}
+            Err(PublishError::Refused(_)) => break number,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut healthy = bus.slave("healthy", 100);
+    let (taken, _) = take_ids(&mut healthy, usize::try_from(refused).unwrap()).await;
+    assert_eq!(
+        taken,
+        ids(1..=refused),
+        "it has its copy of what the other one refused"
+    );
+    // Room again, and the same message once more: the master's line does that.
+    let mut full = bus.slave("full", 100);
+    let (taken, last) = take_ids(&mut full, usize::try_from(refused - 1).unwrap()).await;
+    assert_eq!(taken, ids(1..refused));
+    full.accept_through(last).await.unwrap();
+    within("room", async {
+        while publish_one(&mut publisher, message("topp.layer.added", refused))
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert_eq!(take(&mut full).await.id(), refused.to_string());
 }
