@@ -19,7 +19,7 @@ const DEEDS: [(&str, &str, bool); 5] = [
 ];
 
 fn config() -> String {
-    let mut config = r##"
+    let mut config = r#"
 [[plugin]]
 name = "misbehave"
 path = "GUEST(misbehave)"
@@ -29,7 +29,7 @@ limits = { deadline = "500ms" }
 name = "cloud"
 dialect = "geoserver-cloud"
 source = { type = "stdin" }
-"##
+"#
     .to_owned();
     for (name, deed, _) in DEEDS {
         let long = format!("{{ reject = \"{}\" }}", "very long ".repeat(20_000));

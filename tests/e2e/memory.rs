@@ -17,7 +17,7 @@ const BOUND: usize = (64 << 20) + 14 * SIZE;
 
 fn config(url: &str) -> String {
     format!(
-        r##"
+        r#"
 [bus]
 url = "{url}"
 log = {{ bytes = "64 MiB" }}
@@ -31,7 +31,7 @@ source = {{ type = "amqp", exchange = "large" }}
 name = "one"
 subscribe = ["last.#"]
 sink = {{ type = "file", path = "one.jsonl" }}
-"##
+"#
     )
 }
 

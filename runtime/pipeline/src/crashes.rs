@@ -38,7 +38,7 @@ pub struct Crashes {
 #[derive(Debug, Default)]
 pub(crate) struct InHand {
     path: Option<PathBuf>,
-    _alone: Option<OwnedMutexGuard<()>>,
+    alone: Option<OwnedMutexGuard<()>>,
 }
 
 /// How a message may be worked.
@@ -82,7 +82,7 @@ impl Crashes {
         }
         let in_hand = InHand {
             path: Some(path),
-            _alone: None,
+            alone: None,
         };
         if crashes == 0 {
             Verdict::Free(in_hand)
@@ -92,10 +92,9 @@ impl Crashes {
     }
 
     /// Waits until no other message is in hand that was when a process ended.
-    pub(crate) async fn alone(&self, in_hand: InHand) -> InHand {
+    pub(crate) async fn alone(&self, mut in_hand: InHand) -> InHand {
         let alone = Arc::clone(&self.alone).lock_owned().await;
-        let mut in_hand = in_hand;
-        in_hand._alone = Some(alone);
+        in_hand.alone = Some(alone);
         in_hand
     }
 }
@@ -107,6 +106,8 @@ impl Drop for InHand {
         {
             remove(path);
         }
+        // Only now may the next one begin.
+        drop(self.alone.take());
     }
 }
 

@@ -44,7 +44,7 @@ pub trait Source: Send {
     /// delivery: for a pipeline that has no room, and must still hear that. A source that may hold
     /// deliveries for a limited time gives them back then. Must be safe to drop before it is ready.
     async fn lost(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Gives back what is not accepted. Dropping a source must do the same.

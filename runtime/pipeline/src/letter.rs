@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn what_the_bus_would_refuse_for_its_depth_is_cut() {
         let mut deep = HeaderValue::Null;
-        for _ in 0..MAX_DEPTH + 1 {
+        for _ in 0..=MAX_DEPTH {
             deep = HeaderValue::List(vec![deep]);
         }
         let mut message = Message::default();

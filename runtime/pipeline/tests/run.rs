@@ -24,6 +24,7 @@ use weir_pipeline::run::{Pipeline, RunError, Stopped};
 
 /// What the ends and the test share.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is set by another test")]
 struct World {
     waiting: VecDeque<Received>,
     accepted: Vec<u64>,
@@ -89,7 +90,7 @@ impl Sink for MemorySink {
     async fn publish(&mut self, message: Message) -> u64 {
         let stuck = self.world.lock().unwrap().stuck;
         if stuck {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         self.tickets += 1;
         let mut world = self.world.lock().unwrap();

@@ -94,12 +94,11 @@ impl<W: Entry> Fast<W> {
             Instances::Fresh | Instances::Auto => None,
             Instances::Warm { .. } => self.idle().pop(),
         };
-        let answer = match idle {
-            Some(warm) => self.call(warm, event),
-            None => {
-                let place = self.bench.plugin.host().place_now()?;
-                self.start(place).and_then(|new| self.call(new, event))
-            }
+        let answer = if let Some(warm) = idle {
+            self.call(warm, event)
+        } else {
+            let place = self.bench.plugin.host().place_now()?;
+            self.start(place).and_then(|new| self.call(new, event))
         };
         match &answer {
             Ok(_) => self.in_vain.store(0, Ordering::Relaxed),

@@ -314,7 +314,7 @@ async fn open(
     );
     let deliveries = within(CONSUME_TIMEOUT, &what, consumed).await?;
     tracing::debug!(queue, prefetch, "consuming");
-    Ok(Pump::new(closing, deliveries, bytes))
+    Ok(Pump::new(closing, deliveries, prefetch, bytes))
 }
 
 impl fmt::Debug for Consumer {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The same, of one whose broker pushed too much: all that is under way comes first.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A channel that is closed with this.
 pub(super) struct Closing(Channel);
@@ -25,7 +25,7 @@ pub(super) struct Closing(Channel);
 /// A channel that consumes.
 pub(super) struct Pump {
     channel: Closing,
-    pub(super) deliveries: mpsc::UnboundedReceiver<Delivery>,
+    pub(super) deliveries: mpsc::Receiver<Delivery>,
     /// Why there will be no further ones. Those that are here already are void, too.
     pub(super) end: oneshot::Receiver<End>,
     held: Arc<AtomicUsize>,
@@ -65,9 +65,16 @@ impl Drop for Closing {
 }
 
 impl Pump {
-    /// Takes deliveries until those that are not accepted have more than `bytes`.
-    pub(super) fn new(channel: Closing, mut consumer: lapin::Consumer, bytes: usize) -> Self {
-        let (sender, deliveries) = mpsc::unbounded_channel();
+    /// Takes deliveries, of which `messages` at most are not accepted, until these have more than
+    /// `bytes`.
+    pub(super) fn new(
+        channel: Closing,
+        mut consumer: lapin::Consumer,
+        messages: u16,
+        bytes: usize,
+    ) -> Self {
+        // The broker pushes no more before some are accepted, which were handed out.
+        let (sender, deliveries) = mpsc::channel(usize::from(messages));
         let (over, end) = oneshot::channel();
         let held = Arc::new(AtomicUsize::new(0));
         let mut task = JoinSet::new();
@@ -86,7 +93,7 @@ impl Pump {
                     if held.fetch_add(size, Ordering::Relaxed) + size > bytes {
                         break End::TooMuch { largest };
                     }
-                    if sender.send(delivery).is_err() {
+                    if sender.send(delivery).await.is_err() {
                         return;
                     }
                 };

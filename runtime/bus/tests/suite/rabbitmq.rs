@@ -354,9 +354,9 @@ async fn a_queue_that_a_policy_limits_refuses_and_takes_once_there_is_room() {
         limit,
     ];
     assert!(rabbitmqctl(&set).status.success());
-    let list = ["-q", "list_queues", "-p", vhost, "policy"];
+    let policies = ["-q", "list_queues", "-p", vhost, "policy"];
     within("the policy", async {
-        while !String::from_utf8_lossy(&rabbitmqctl(&list).stdout).contains("limit") {
+        while !String::from_utf8_lossy(&rabbitmqctl(&policies).stdout).contains("limit") {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })

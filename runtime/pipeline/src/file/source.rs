@@ -177,7 +177,7 @@ impl Outline {
                         .first()
                         .is_some_and(|first| first.span() == value.span()) =>
                 {
-                    for table in tables.iter() {
+                    for table in tables {
                         self.header(text, table.span().into());
                         if let DeValue::Table(table) = table.get_ref() {
                             self.table(text, table);

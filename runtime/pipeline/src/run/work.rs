@@ -80,15 +80,12 @@ impl Hands {
         }
         let mut work: Work =
             Box::pin(finish.map(move |processed| (Done { turn, processed }, None)));
-        match (&mut work).now_or_never() {
-            Some((done, _)) => {
-                self.took(began.elapsed());
-                Some(done)
-            }
-            None => {
-                self.busy.push(work);
-                None
-            }
+        if let Some((done, _)) = (&mut work).now_or_never() {
+            self.took(began.elapsed());
+            Some(done)
+        } else {
+            self.busy.push(work);
+            None
         }
     }
 
