@@ -13,6 +13,7 @@
 mod cloudevents;
 mod geonode;
 mod geoserver_cloud;
+mod geoserver_rest;
 mod json;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 pub use self::geoserver_cloud::CloudVersion;
+pub use self::geoserver_rest::{RestContent, RestFrame, RestPlace};
 use crate::event::{Action, Event, Kind, MAX_ID, Object, Pair};
 use crate::message::{HeaderValue, Message};
 use crate::routing::RoutingKey;
@@ -39,6 +41,8 @@ pub enum Dialect {
     GeoServerCloud,
     /// What the notification module of GeoServer 2 tells GeoNode.
     GeoNode,
+    /// What the objects of a GeoServer are, as its REST interface gives them.
+    GeoServerRest,
 }
 
 /// What a message turned out to be.
@@ -99,7 +103,12 @@ pub enum EncodeError {
 }
 
 impl Dialect {
-    pub const ALL: [Self; 3] = [Self::CloudEvents, Self::GeoServerCloud, Self::GeoNode];
+    pub const ALL: [Self; 4] = [
+        Self::CloudEvents,
+        Self::GeoServerCloud,
+        Self::GeoNode,
+        Self::GeoServerRest,
+    ];
 
     /// The name in the configuration and in envelopes.
     pub fn as_str(self) -> &'static str {
@@ -107,6 +116,7 @@ impl Dialect {
             Self::CloudEvents => "cloudevents",
             Self::GeoServerCloud => "geoserver-cloud",
             Self::GeoNode => "geonode",
+            Self::GeoServerRest => "geoserver-rest",
         }
     }
 
@@ -115,7 +125,7 @@ impl Dialect {
     pub fn sequence(self, message: &Message) -> Option<u64> {
         match self {
             Self::GeoServerCloud => geoserver_cloud::sequence(&message.payload),
-            Self::CloudEvents | Self::GeoNode => None,
+            Self::CloudEvents | Self::GeoNode | Self::GeoServerRest => None,
         }
     }
 
@@ -229,7 +239,7 @@ impl Dialect {
                     cloudevents::mirror(&envelope, &mut message.headers);
                 }
             }
-            Self::GeoServerCloud | Self::GeoNode => {
+            Self::GeoServerCloud | Self::GeoNode | Self::GeoServerRest => {
                 message.content_type = Some("application/json".to_owned());
                 let version = version.filter(|_| self == Self::GeoServerCloud);
                 message.payload = if unchanged && version.is_none() {
@@ -292,6 +302,7 @@ impl Dialect {
         match self {
             Self::GeoServerCloud => geoserver_cloud::read(frame, source),
             Self::GeoNode => geonode::read(frame, source),
+            Self::GeoServerRest => geoserver_rest::read(frame, source),
             Self::CloudEvents => Err(self.invalid("an envelope holds another envelope")),
         }
     }
@@ -301,6 +312,7 @@ impl Dialect {
         match self {
             Self::GeoServerCloud => geoserver_cloud::write(frame, was, now),
             Self::GeoNode => geonode::write(frame, was, now),
+            Self::GeoServerRest => geoserver_rest::write(frame, was, now),
             Self::CloudEvents => Err(EncodeError::unsayable(
                 self,
                 now,
@@ -402,7 +414,9 @@ impl FromStr for Dialect {
 
 /// A name that no dialect has.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no dialect `{0}`; there are `cloudevents`, `geoserver-cloud` and `geonode`")]
+#[error(
+    "there is no dialect `{0}`; there are `cloudevents`, `geoserver-cloud`, `geonode` and `geoserver-rest`"
+)]
 pub struct UnknownDialect(String);
 
 impl fmt::Display for Dialect {

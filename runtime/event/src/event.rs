@@ -191,11 +191,11 @@ pub struct Body {
 
 /// An open set of words: those that Weir knows, each a variant, and any other.
 macro_rules! words {
-    ($(#[$doc:meta])* $words:ident { $($variant:ident = $name:literal,)* }) => {
+    ($(#[$doc:meta])* $words:ident { $($(#[$about:meta])* $variant:ident = $name:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum $words {
-            $($variant,)*
+            $($(#[$about])* $variant,)*
             /// A word that Weir does not know; never one of those above.
             Other(String),
         }
@@ -265,6 +265,12 @@ words! {
         TileLayer = "tile-layer",
         GridSet = "gridset",
         BlobStore = "blobstore",
+        /// The settings of GeoWebCache.
+        GwcGlobal = "gwc-global",
+        /// How much the tiles may take.
+        DiskQuota = "disk-quota",
+        /// Who may see and change which layers.
+        AccessRules = "access-rules",
         Catalog = "catalog",
         Store = "store",
         Published = "published",

@@ -60,7 +60,7 @@ impl Layout {
             "RemoteTileLayerEvent" => flat(Kind::TileLayer, FlatName::In("name")),
             "RemoteGridsetEvent" => flat(Kind::GridSet, FlatName::In("gridsetId")),
             "RemoteBlobStoreEvent" => flat(Kind::BlobStore, FlatName::In("blobStoreId")),
-            "RemoteConfigChangeEvent" => flat(Kind::from("gwc-global"), FlatName::None),
+            "RemoteConfigChangeEvent" => flat(Kind::GwcGlobal, FlatName::None),
             "RemoteRuleEvent" => flat(Kind::Security, FlatName::Always("acl-rule")),
             "RemoteAdminRuleEvent" => flat(Kind::Security, FlatName::Always("acl-admin-rule")),
             // RefreshRemoteApplicationEvent, AckRemoteApplicationEvent and their like.

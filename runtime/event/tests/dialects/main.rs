@@ -13,6 +13,10 @@ mod geoserver_cloud;
 mod laws;
 mod properties;
 mod real;
+mod rest;
+mod rest_changes;
+mod rest_frames;
+mod rest_laws;
 
 use weir_event::{Decoded, Dialect, Document, Event, Message};
 

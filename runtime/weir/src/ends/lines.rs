@@ -81,7 +81,9 @@ impl LineSource {
         });
         let content_type = match dialect {
             Dialect::CloudEvents => "application/cloudevents+json",
-            Dialect::GeoServerCloud | Dialect::GeoNode => "application/json",
+            Dialect::GeoServerCloud | Dialect::GeoNode | Dialect::GeoServerRest => {
+                "application/json"
+            }
         };
         Self {
             lines,

@@ -41,9 +41,14 @@ pub(super) fn parse(kind: &Kind, path: &str) -> Object {
 /// What a collection of such objects is called.
 fn plural(kind: &Kind) -> String {
     match kind {
-        Kind::Settings | Kind::Logging | Kind::Security | Kind::Global | Kind::Catalog => {
-            kind.to_string()
-        }
+        Kind::Settings
+        | Kind::Logging
+        | Kind::Security
+        | Kind::Global
+        | Kind::Catalog
+        | Kind::GwcGlobal
+        | Kind::DiskQuota
+        | Kind::AccessRules => kind.to_string(),
         Kind::Coverage => "coverages".to_owned(),
         kind => format!("{}s", encode(kind.as_str())),
     }
