@@ -81,7 +81,13 @@ impl Transform for RemapWorkspaces {
 impl RemapWorkspaces {
     /// True if a URI became another one.
     fn remap_uris(&self, event: &mut Event) -> Result<bool, Failure> {
-        let workspace = event.subject.workspace.as_deref();
+        // The default namespace is said as a reference of the catalog's.
+        let of_catalog = event
+            .references
+            .iter()
+            .find(|reference| reference.role == "default-namespace")
+            .and_then(|reference| reference.target.workspace.as_deref());
+        let workspace = event.subject.workspace.as_deref().or(of_catalog);
         let mut changed = false;
         for property in &mut event.properties {
             if !URI_PROPERTIES.contains(&property.name.as_str()) || property.value.is_empty() {

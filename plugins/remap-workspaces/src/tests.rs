@@ -97,6 +97,21 @@ fn the_rule_is_for_all_that_the_table_does_not_name() {
 }
 
 #[test]
+fn the_uri_of_the_default_namespace_follows_as_its_own_does() {
+    let plugin = plugin(r#"{"workspaces": {"topp": "topp_eu"}}"#);
+    let own = remapped(&plugin, namespace("topp", "http://example.org/topp"));
+    let mut event = event("modified", object("catalog", "", "default-namespace"));
+    event.references = vec![reference(
+        "default-namespace",
+        object("namespace", "topp", ""),
+    )];
+    event.properties = vec![pair("uri", "http://example.org/topp")];
+    let of_catalog = remapped(&plugin, event);
+    assert_eq!(of_catalog.properties, own.properties);
+    assert_eq!(of_catalog.properties[0].value, "http://example.org/topp_eu");
+}
+
+#[test]
 fn uris_follow_unless_they_are_given() {
     let settings = r#"{
         "workspaces": {"topp": "topp_eu"},
