@@ -37,6 +37,53 @@ fn a_rename_is_set_in_head_and_body() {
 }
 
 #[test]
+fn a_rename_is_set_in_paths_and_in_xml() {
+    let rename = |event: &mut Event, name: &str| {
+        event.previous = Some(event.subject.clone());
+        event.subject.name = Some(name.to_owned());
+    };
+    let written = changed(&frame("resource", "styles/dot.png"), &|event| {
+        rename(event, "styles/icons/dot 2.png");
+    });
+    assert_eq!(written["name"], "workspaces/north/styles/icons/dot 2.png");
+    let previous = json!({"name": "workspaces/north/styles/dot.png"});
+    assert_eq!(written["previous"], previous);
+    assert_eq!(written["master"], previous);
+
+    for (kind, name, new, expected) in [
+        ("gridset", "LabGrid", "A & B", "<name>A &amp; B</name>"),
+        ("blobstore", "labblobs", "b", "<id>b</id>"),
+        ("tile-layer", "rivers", "b", "<name>north:b</name>"),
+        ("tile-layer", "g_single", "b", "<name>b</name>"),
+    ] {
+        let written = changed(&frame(kind, name), &|event| rename(event, new));
+        let text = written["text"].as_str().unwrap();
+        assert!(text.contains(expected), "{text}");
+        assert!(!text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn a_removal_says_what_was_removed_from_which_store() {
+    let removed = frames()
+        .into_iter()
+        .find(|frame| frame.contains(r#""removed""#));
+    let written = changed(&removed.unwrap(), &|event| {
+        assert_eq!(event.sequence, Some(1043));
+        assert_eq!(event.attribute("authid"), Some("admin"));
+        remap(event, &prefixed);
+        event.references[0].target.name = Some("pg".to_owned());
+        event.sequence = None;
+    });
+    let expected = json!({
+        "kind": "featuretype", "action": "removed", "workspace": "eu_north", "store": "pg",
+        "name": "rivers", "master": {"workspace": "north", "store": "props", "name": "rivers"},
+        "id": written["id"], "time": written["time"], "author": "admin",
+    });
+    assert_eq!(written, expected);
+}
+
+#[test]
 fn a_style_may_move_into_a_workspace_and_out_of_it() {
     let frame = frame("layer", "rivers");
     let written = changed(&frame, &|event| {
