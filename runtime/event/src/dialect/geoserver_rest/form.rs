@@ -84,7 +84,7 @@ impl Form {
             }
             Self::Text => {
                 let text = content.as_str().ok_or("its `text` is none")?;
-                match xml::scan(text).problem {
+                match xml::scan(text, |_| None::<()>).problem {
                     Some(problem) if is_xml_only(kind) => {
                         Err(format!("its `text` is no XML: {problem}"))
                     }

@@ -225,15 +225,16 @@ fn visit_xml(
     visitor: &mut dyn Visitor,
 ) -> Result<Option<String>, EncodeError> {
     let mut edits = Vec::new();
-    for leaf in xml::scan(text).leaves {
-        let mut matching = rows.iter().filter(|(path, _)| matches(path, &leaf.path));
-        let Some((_, says)) = matching.next() else {
-            continue;
-        };
+    let meaning = |path: &str| {
+        let mut rows = rows.iter();
+        rows.find(|(pattern, _)| matches(pattern, path))
+            .map(|(_, says)| *says)
+    };
+    for leaf in xml::scan(text, meaning).leaves {
         let Some(said) = leaf.value(text).filter(|said| !said.is_empty()) else {
             continue;
         };
-        let new = match says {
+        let new = match leaf.means {
             Own => visitor.own(&said)?,
             Prefixed(..) if !said.contains(':') => None,
             Refers(role, kind) | Prefixed(role, kind) => visitor

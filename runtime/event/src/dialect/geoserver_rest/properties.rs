@@ -256,12 +256,13 @@ fn longer(prefix: &str, key: &str) -> Option<String> {
 
 fn visit_xml(text: &mut String, look: &mut dyn FnMut(&str, &str) -> Fate) {
     let mut edits = Vec::new();
-    for leaf in xml::scan(text).leaves {
-        let name = leaf.path.split_once('.').map_or("", |(_, name)| name);
-        if let Some(name) = BLOB_STORE.iter().find(|known| **known == name)
-            && let Some(value) = leaf.value(text)
-        {
-            match look(name, &value) {
+    let meaning = |path: &str| {
+        let (_, name) = path.split_once('.')?;
+        BLOB_STORE.into_iter().find(|known| *known == name)
+    };
+    for leaf in xml::scan(text, meaning).leaves {
+        if let Some(value) = leaf.value(text) {
+            match look(leaf.means, &value) {
                 Fate::Stays => {}
                 Fate::Becomes(new) => edits.push((leaf.span, new)),
                 Fate::Goes => {

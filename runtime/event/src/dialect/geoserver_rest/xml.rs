@@ -13,22 +13,21 @@ const MAX_DEPTH: usize = 100;
 const MAX_NAME: usize = 200;
 
 /// What a text was found to hold.
-pub(super) struct Scan {
-    pub(super) leaves: Vec<Leaf>,
+pub(super) struct Scan<T> {
+    pub(super) leaves: Vec<Leaf<T>>,
     /// Why it was not read to its end.
     pub(super) problem: Option<String>,
 }
 
 /// A text: that of an element without others in it, or that of an attribute.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Leaf {
-    /// The names from the root on, without prefixes, with dots between them; an attribute has `@`.
-    pub(super) path: String,
+pub(super) struct Leaf<T> {
+    /// What its path means to who asked.
+    pub(super) means: T,
     /// Where the text stands, as it is written.
     pub(super) span: Range<usize>,
 }
 
-impl Leaf {
+impl<T> Leaf<T> {
     /// What the text says, without the space around it.
     pub(super) fn value(&self, text: &str) -> Option<String> {
         let raw = text.get(self.span.clone())?;
@@ -49,14 +48,20 @@ struct Open<'a> {
     is_leaf: bool,
 }
 
-/// Finds the texts of a document, in its order.
-pub(super) fn scan(text: &str) -> Scan {
+/// Finds the texts of a document whose paths mean something, in its order. A path is the names from
+/// the root on, without prefixes, with dots between them; that of an attribute ends in `@` and its
+/// name. Paths repeat one another, so none is kept.
+pub(super) fn scan<T>(text: &str, meaning: impl Fn(&str) -> Option<T>) -> Scan<T> {
     let mut leaves = Vec::new();
-    let problem = scan_into(text, &mut leaves).err();
+    let problem = scan_into(text, &meaning, &mut leaves).err();
     Scan { leaves, problem }
 }
 
-fn scan_into(text: &str, leaves: &mut Vec<Leaf>) -> Result<(), String> {
+fn scan_into<T>(
+    text: &str,
+    meaning: &impl Fn(&str) -> Option<T>,
+    leaves: &mut Vec<Leaf<T>>,
+) -> Result<(), String> {
     let mut path = String::new();
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut at = 0;
@@ -90,12 +95,11 @@ fn scan_into(text: &str, leaves: &mut Vec<Leaf>) -> Result<(), String> {
             let Some(element) = open.pop().filter(|element| element.name == name) else {
                 return Err(format!("`{}` is closed, and not open", super::shown(name)));
             };
-            if element.is_leaf {
+            if element.is_leaf
+                && let Some(means) = meaning(&path)
+            {
                 let span = trimmed(text, element.content..start);
-                leaves.push(Leaf {
-                    path: path.clone(),
-                    span,
-                });
+                leaves.push(Leaf { means, span });
             }
             path.truncate(element.above);
             at = end;
@@ -107,7 +111,8 @@ fn scan_into(text: &str, leaves: &mut Vec<Leaf>) -> Result<(), String> {
             }
             let above = path.len();
             push(&mut path, local(name));
-            attributes(text, start + 1 + name.len()..end - 1, &path, leaves)?;
+            let inside = start + 1 + name.len()..end - 1;
+            attributes(text, inside, &mut path, meaning, leaves)?;
             if text[..end - 1].ends_with('/') {
                 path.truncate(above);
             } else if open.len() < MAX_DEPTH {
@@ -163,11 +168,12 @@ fn start_tag(text: &str, start: usize) -> Result<(&str, usize), String> {
     }
 }
 
-fn attributes(
+fn attributes<T>(
     text: &str,
     span: Range<usize>,
-    path: &str,
-    leaves: &mut Vec<Leaf>,
+    path: &mut String,
+    meaning: &impl Fn(&str) -> Option<T>,
+    leaves: &mut Vec<Leaf<T>>,
 ) -> Result<(), String> {
     let mut at = span.start;
     while let Some(equals) = text[at..span.end].find('=').map(|found| at + found) {
@@ -187,12 +193,14 @@ fn attributes(
             ));
         };
         if name.len() <= MAX_NAME {
-            let mut path = path.to_owned();
-            push(&mut path, &format!("@{name}"));
-            leaves.push(Leaf {
-                path,
-                span: start..start + length,
-            });
+            let above = path.len();
+            push(path, "@");
+            path.push_str(name);
+            if let Some(means) = meaning(path) {
+                let span = start..start + length;
+                leaves.push(Leaf { means, span });
+            }
+            path.truncate(above);
         }
         at = start + length + 1;
     }
@@ -290,13 +298,13 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<(String, Option<String>)> {
-        let scan = scan(text);
+        let scan = scan(text, |path| Some(path.to_owned()));
         assert_eq!(scan.problem, None, "{text}");
         scan.leaves
             .into_iter()
             .map(|leaf| {
                 let value = leaf.value(text);
-                (leaf.path, value)
+                (leaf.means, value)
             })
             .collect()
     }
@@ -316,6 +324,10 @@ mod tests {
         assert_eq!(texts(text), expected);
     }
 
+    fn problem(text: &str) -> Option<String> {
+        scan(text, |_| None::<()>).problem
+    }
+
     #[test]
     fn what_is_no_xml_says_why() {
         for (text, expected) in [
@@ -329,23 +341,18 @@ mod tests {
             ("<a b=c/>", "the attribute `b` has no value in quotes"),
             ("<!-- ", "a comment is never closed"),
         ] {
-            assert_eq!(scan(text).problem.as_deref(), Some(expected), "{text}");
+            assert_eq!(problem(text).as_deref(), Some(expected), "{text}");
         }
-        assert!(scan(&"<a>".repeat(1000)).problem.is_some());
-        assert!(
-            scan(&format!("<{}>", "a".repeat(100_000)))
-                .problem
-                .unwrap()
-                .len()
-                < 100
-        );
+        assert!(problem(&"<a>".repeat(1000)).is_some());
+        let long = problem(&format!("<{}>", "a".repeat(100_000)));
+        assert!(long.unwrap().len() < 100);
     }
 
     proptest! {
         #[test]
         fn what_was_set_is_read(value in "[a-z&<>\"'é]{1,9}", other in "[a-z]{1,9}") {
             let text = "<r><a>1</a><b q=\"2\"/></r>";
-            let leaves = scan(text).leaves;
+            let leaves = scan(text, |_| Some(())).leaves;
             let spans: Vec<_> = leaves.iter().map(|leaf| leaf.span.clone()).collect();
             let new = spans.into_iter().map(|span| (span, value.clone())).collect();
             let edited = append(&edit(text, new), "c", &other).unwrap();
@@ -355,7 +362,7 @@ mod tests {
 
         #[test]
         fn nothing_panics(text in "[<>/!\\[\\]a=\"'? \\-:&;#x]{0,40}") {
-            for leaf in scan(&text).leaves {
+            for leaf in scan(&text, |_| Some(())).leaves {
                 drop(leaf.value(&text));
             }
         }
