@@ -163,12 +163,9 @@ impl Engine {
                 self.observer.observe(&Observation::Swapped);
                 self.line.resume();
                 self.hands.forget();
+                self.forget_lost(ended);
             }
             let current = Arc::clone(&chain.borrow_and_update());
-            // What the source has lost must not be sent.
-            if !ended && self.source.lost().now_or_never().is_some() {
-                self.restarted();
-            }
             let wake = self.work(&current).await?;
             if self.catch_up() {
                 continue;
@@ -200,7 +197,9 @@ impl Engine {
                 received = listen(&mut *self.source, takes), if !ended => {
                     ended = self.receive(received?);
                 }
-                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {}
+                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
+                    self.forget_lost(ended);
+                }
                 over = self.stop.heard() => over?,
                 // Seen at the top of the loop, like a change that comes at any other time.
                 Ok(()) = chain.changed() => chain.mark_changed(),
@@ -319,6 +318,13 @@ impl Engine {
             Received::End => return true,
         }
         false
+    }
+
+    /// After a wait: what the source has lost meanwhile must not be sent.
+    fn forget_lost(&mut self, ended: bool) {
+        if !ended && self.source.lost().now_or_never().is_some() {
+            self.restarted();
+        }
     }
 
     /// What is on the line comes again.
