@@ -63,6 +63,8 @@ fn one_place_knows_each_thing() {
     let wrappers = [
         ("lapin", &["weir-bus", "weir-bench"][..]),
         ("redb", &["weir-bus"]),
+        ("reqwest", &["weir-geoserver"]),
+        ("rustls", &["weir-geoserver"]),
         ("wasmtime", &["weir-wasm"]),
         ("wasmtime-wasi", &["weir-wasm"]),
         ("wasmtime-wizer", &["weir-wasm"]),
@@ -95,11 +97,18 @@ fn dependency_runs_one_way() {
     let allowed = [
         ("weir-event", &[][..]),
         ("weir-bus", &["weir-event"]),
+        ("weir-geoserver", &["weir-event"]),
         ("weir-wasm", &["weir-event"]),
         ("weir-pipeline", &["weir-event", "weir-wasm"]),
         (
             "weir",
-            &["weir-bus", "weir-event", "weir-pipeline", "weir-wasm"],
+            &[
+                "weir-bus",
+                "weir-event",
+                "weir-geoserver",
+                "weir-pipeline",
+                "weir-wasm",
+            ],
         ),
     ];
     for (package, own) in allowed {
