@@ -315,9 +315,16 @@ async fn nothing_is_left_of_a_fresh_instance() {
 async fn a_warm_instance_lives_until_it_is_recycled() {
     let warm = Instances::Warm { recycle: 2 };
     let stage = misbehaving(r#""count""#, Limits::default(), warm).await;
-    for expected in ["1", "2", "1", "2", "1"] {
-        assert_eq!(said(&stage, "one", "count").await, expected);
+    let mut counts = Vec::new();
+    for _ in 0..20 {
+        counts.push(said(&stage, "one", "count").await);
     }
+    // On a busy machine a call may miss the fast lane, and find another instance in the full one.
+    assert!(
+        counts.iter().all(|count| count == "1" || count == "2"),
+        "{counts:?}"
+    );
+    assert!(counts.iter().any(|count| count == "2"), "{counts:?}");
 }
 
 #[tokio::test]
