@@ -27,3 +27,20 @@ fn the_demo_shows_what_each_slave_got_and_again() {
         );
     }
 }
+
+#[test]
+fn the_demo_overwrites_nobodys_files() {
+    let site = Site::new("# mine");
+    let plugins = guest("drop-kinds").parent().unwrap().to_owned();
+    let plugins = plugins.to_str().unwrap();
+    let output = site.call(&["demo", "--plugins", plugins, "--directory", "."]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && errors.contains("is not the demo's"),
+        "{errors}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(site.path("weir.toml")).unwrap(),
+        "# mine"
+    );
+}

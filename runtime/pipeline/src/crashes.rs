@@ -41,12 +41,15 @@ pub(crate) struct InHand {
     alone: Option<OwnedMutexGuard<()>>,
 }
 
+/// A message that was in hand when a process ended. It is in hand again once it is its turn.
+pub(crate) struct Suspect(PathBuf);
+
 /// How a message may be worked.
 pub(crate) enum Verdict {
     /// As any other.
     Free(InHand),
-    /// With [`Crashes::alone`].
-    Alone(InHand),
+    /// Once [`Crashes::alone`] gives it.
+    Alone(Suspect),
     /// Not at all.
     Reject(Rejection),
 }
@@ -76,26 +79,30 @@ impl Crashes {
             );
             return Verdict::Reject(Reason::new(text).into());
         }
-        if let Err(error) = add_one(&path) {
-            let path = path.display();
-            warn!(%error, "cannot write {path}: if this message ends Weir, that is not counted");
-        }
-        let in_hand = InHand {
-            path: Some(path),
-            alone: None,
-        };
         if crashes == 0 {
-            Verdict::Free(in_hand)
+            Verdict::Free(InHand::new(path, None))
         } else {
-            Verdict::Alone(in_hand)
+            Verdict::Alone(Suspect(path))
         }
     }
 
     /// Waits until no other message is in hand that was when a process ended.
-    pub(crate) async fn alone(&self, mut in_hand: InHand) -> InHand {
+    pub(crate) async fn alone(&self, Suspect(path): Suspect) -> InHand {
         let alone = Arc::clone(&self.alone).lock_owned().await;
-        in_hand.alone = Some(alone);
-        in_hand
+        InHand::new(path, Some(alone))
+    }
+}
+
+impl InHand {
+    fn new(path: PathBuf, alone: Option<OwnedMutexGuard<()>>) -> Self {
+        if let Err(error) = add_one(&path) {
+            let path = path.display();
+            warn!(%error, "cannot write {path}: if this message ends Weir, that is not counted");
+        }
+        Self {
+            path: Some(path),
+            alone,
+        }
     }
 }
 
@@ -147,27 +154,41 @@ mod tests {
     }
 
     /// A process that ends removes nothing.
-    fn end(verdict: Verdict) {
+    fn end(in_hand: InHand) {
+        std::mem::forget(in_hand);
+    }
+
+    fn free(verdict: Verdict) -> InHand {
         match verdict {
-            Verdict::Free(in_hand) | Verdict::Alone(in_hand) => std::mem::forget(in_hand),
+            Verdict::Free(in_hand) => in_hand,
+            Verdict::Alone(_) => panic!("a suspect"),
             Verdict::Reject(rejection) => panic!("rejected: {rejection:?}"),
         }
     }
 
-    #[test]
-    fn what_ends_the_process_again_and_again_is_rejected_and_counted_anew() {
+    fn suspect(verdict: Verdict) -> Suspect {
+        match verdict {
+            Verdict::Alone(suspect) => suspect,
+            Verdict::Free(_) => panic!("no suspect"),
+            Verdict::Reject(rejection) => panic!("rejected: {rejection:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ends_the_process_again_and_again_is_rejected_and_counted_anew() {
         let directory = tempfile::tempdir().unwrap();
-        let crashes = Crashes::open(&directory.path().join("crashes"));
+        let directory = directory.path().join("crashes");
+        let deadly = message("deadly");
         for _ in 0..2 {
-            let verdict = crashes.take_up("slave eu", &message("deadly"));
-            assert!(matches!(&verdict, Verdict::Free(_)));
-            end(verdict);
+            end(free(Crashes::open(&directory).take_up("slave eu", &deadly)));
             for _ in 1..MOST {
-                let verdict = crashes.take_up("slave eu", &message("deadly"));
-                assert!(matches!(&verdict, Verdict::Alone(_)));
-                end(verdict);
+                // Each process has a count of its own.
+                let crashes = Crashes::open(&directory);
+                let suspect = suspect(crashes.take_up("slave eu", &deadly));
+                end(crashes.alone(suspect).await);
             }
-            let Verdict::Reject(rejection) = crashes.take_up("slave eu", &message("deadly")) else {
+            let crashes = Crashes::open(&directory);
+            let Verdict::Reject(rejection) = crashes.take_up("slave eu", &deadly) else {
                 panic!("it may go on");
             };
             assert!(rejection.reason.starts_with("Weir ended 4 times"));
@@ -178,16 +199,13 @@ mod tests {
     fn what_is_worked_to_its_end_is_no_suspect() {
         let directory = tempfile::tempdir().unwrap();
         let crashes = Crashes::open(directory.path());
-        end(crashes.take_up("slave eu", &message("slow")));
+        let in_hand = free(crashes.take_up("slave eu", &message("slow")));
         // Of another pipeline, and another message.
         for (pipeline, payload) in [("slave us", "slow"), ("slave eu", "other")] {
-            let verdict = crashes.take_up(pipeline, &message(payload));
-            assert!(matches!(verdict, Verdict::Free(_)));
+            drop(free(crashes.take_up(pipeline, &message(payload))));
         }
-        drop(crashes.take_up("slave eu", &message("slow")));
-        let verdict = crashes.take_up("slave eu", &message("slow"));
-        assert!(matches!(verdict, Verdict::Free(_)));
-        drop(verdict);
+        drop(in_hand);
+        drop(free(crashes.take_up("slave eu", &message("slow"))));
         assert_eq!(directory.path().read_dir().unwrap().count(), 0);
     }
 
@@ -197,22 +215,35 @@ mod tests {
         let crashes = Crashes::open(directory.path());
         let worked = crashes.clone();
         let panicked = std::thread::spawn(move || {
-            let _in_hand = worked.take_up("slave eu", &message("deadly"));
+            let _in_hand = free(worked.take_up("slave eu", &message("deadly")));
             panic!("over this message");
         });
         assert!(panicked.join().is_err());
-        let verdict = crashes.take_up("slave eu", &message("deadly"));
-        assert!(matches!(verdict, Verdict::Alone(_)));
+        suspect(crashes.take_up("slave eu", &message("deadly")));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_suspect_is_in_hand_at_one_time() {
-        let crashes = Crashes::default();
-        let first = crashes.alone(InHand::default()).await;
-        let second = crashes.alone(InHand::default());
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(1), second).await;
-        assert!(waited.is_err());
-        drop(first);
-        crashes.alone(InHand::default()).await;
+    async fn one_suspect_is_in_hand_at_one_time_and_who_waits_is_not_blamed() {
+        let directory = tempfile::tempdir().unwrap();
+        for payload in ["deadly", "innocent"] {
+            let crashes = Crashes::open(directory.path());
+            end(free(crashes.take_up("slave eu", &message(payload))));
+        }
+        for _ in 1..MOST {
+            let crashes = Crashes::open(directory.path());
+            let deadly = suspect(crashes.take_up("slave eu", &message("deadly")));
+            let deadly = crashes.alone(deadly).await;
+            let innocent = suspect(crashes.take_up("slave eu", &message("innocent")));
+            let waits = crashes.alone(innocent);
+            let waited = tokio::time::timeout(std::time::Duration::from_secs(1), waits).await;
+            assert!(waited.is_err());
+            end(deadly);
+        }
+        let crashes = Crashes::open(directory.path());
+        let verdict = crashes.take_up("slave eu", &message("deadly"));
+        assert!(matches!(verdict, Verdict::Reject(_)));
+        let innocent = suspect(crashes.take_up("slave eu", &message("innocent")));
+        drop(crashes.alone(innocent).await);
+        drop(free(crashes.take_up("slave eu", &message("innocent"))));
     }
 }

@@ -14,6 +14,16 @@ use crate::line::Rejection;
 /// frame: RabbitMQ's are 128 KiB unless somebody changed that.
 pub const MAX_HEADERS: usize = 96 << 10;
 
+/// What a letter says in headers, and an earlier one may have said.
+const OURS: [&str; 6] = [
+    "weir-pipeline",
+    "weir-reason",
+    "weir-stage",
+    "weir-plugin-sha256",
+    "weir-original-size",
+    "weir-cut",
+];
+
 /// What is left of a payload that the bus did not take whole, in bytes.
 pub const MAX_CUT_PAYLOAD: usize = 64 << 10;
 
@@ -33,7 +43,9 @@ pub(crate) fn dead_letter(
     pipeline: &str,
 ) -> Message {
     let mut letter = message.clone();
-    letter.headers.retain(|name, _| !name.starts_with("weir-"));
+    letter
+        .headers
+        .retain(|name, _| !OURS.contains(&name.as_str()));
     let mut missing = Vec::new();
     let mut ours = ours(rejection, pipeline);
     if cut && letter.payload.len() > MAX_CUT_PAYLOAD {
@@ -162,7 +174,7 @@ mod tests {
 
     #[test]
     fn headers_that_fit_stay_and_the_largest_gives_way() {
-        let message = with_headers(&[("a", 10), ("b", 100_000), ("c", 50_000), ("weir-old", 3)]);
+        let message = with_headers(&[("a", 10), ("b", 100_000), ("c", 50_000), ("weir-reason", 3)]);
         let letter = dead_letter(&message, &rejection(), false, "slave eu");
         let names: Vec<&str> = letter.headers.keys().map(String::as_str).collect();
         assert_eq!(

@@ -4,7 +4,7 @@
 //! over several channels: of two events a millisecond apart, the later one arrives first at times.
 //! Where a number is missing, what follows it waits for it, for a short time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,16 +13,20 @@ use weir_event::Message;
 
 use crate::ends::{Delivery, EndError, Received, Source};
 
-/// The most deliveries that wait.
-const MOST: usize = 64;
+/// The most deliveries that wait. A source must be able to have so many more under way.
+pub const MOST: u16 = 64;
+
+/// No event is so many others late: a number that is further below the one that is due is one of a
+/// sender that began to count anew.
+const FAR: u64 = 10_000;
 
 /// The number that its sender gave a message, where it has one.
 pub type Sequence = Box<dyn Fn(&Message) -> Option<u64> + Send + Sync>;
 
 /// A source in the order of the numbers, as far as they arrive within a time of each other.
 ///
-/// What has no number, or one that is lower than one that was handed out (it is late, or the sender
-/// began to count anew), stays behind what came before it.
+/// What has no number, or one that is lower than one that was handed out, stays behind what came
+/// before it.
 pub struct Reordered {
     source: Box<dyn Source>,
     sequence: Sequence,
@@ -37,10 +41,10 @@ pub struct Reordered {
     tag: u64,
     /// What was handed out and is not accepted: our tag, that of the source, and the number.
     handed: VecDeque<(u64, u64, Option<u64>)>,
-    /// The tags of the source in the order in which they came, and those of them that are accepted
-    /// here and not there: a source accepts in its own order.
+    /// The tags of the source in the order in which they came, and those of them, with their numbers,
+    /// that are accepted here and not there: a source accepts in its own order.
     came: VecDeque<u64>,
-    accepted: BTreeSet<u64>,
+    accepted: BTreeMap<u64, Option<u64>>,
 }
 
 impl Reordered {
@@ -55,7 +59,7 @@ impl Reordered {
             tag: 0,
             handed: VecDeque::new(),
             came: VecDeque::new(),
-            accepted: BTreeSet::new(),
+            accepted: BTreeMap::new(),
         }
     }
 
@@ -66,7 +70,7 @@ impl Reordered {
         let is_due = self.due.is_none_or(|due| lowest <= due);
         // Whatever waits behind the one whose time is over goes before it.
         let is_over = || all.clone().any(|(_, until)| *until <= now);
-        let is_full = || all.clone().count() >= MOST;
+        let is_full = || all.clone().count() >= usize::from(MOST);
         (is_due || self.ended || is_over() || is_full()).then_some(lowest)
     }
 
@@ -102,7 +106,9 @@ impl Reordered {
     fn restart(&mut self) {
         let handed = self.handed.iter().filter_map(|(_, _, sequence)| *sequence);
         let waiting = self.waiting.keys().copied();
-        self.due = handed.chain(waiting).min().or(self.due);
+        // These come again as well: the source has not heard that they are accepted.
+        let accepted = self.accepted.values().filter_map(|sequence| *sequence);
+        self.due = handed.chain(waiting).chain(accepted).min().or(self.due);
         self.waiting.clear();
         self.handed.clear();
         self.came.clear();
@@ -137,7 +143,14 @@ impl Source for Reordered {
             match received {
                 Received::Delivery(delivery) => {
                     self.came.push_back(delivery.tag);
-                    let sequence = (self.sequence)(&delivery.message)
+                    let sequence = (self.sequence)(&delivery.message);
+                    // The sender counts anew: this is its first number.
+                    if let (Some(sequence), Some(due)) = (sequence, self.due)
+                        && sequence.saturating_add(FAR) < due
+                    {
+                        self.due = None;
+                    }
+                    let sequence = sequence
                         .filter(|sequence| self.due.is_none_or(|due| *sequence >= due))
                         .or_else(|| self.waiting.last_key_value().map(|(last, _)| *last));
                     let Some(sequence) = sequence else {
@@ -157,15 +170,15 @@ impl Source for Reordered {
     }
 
     async fn accept_through(&mut self, tag: u64) -> Result<(), EndError> {
-        while let Some(&(handed, source, _)) = self.handed.front()
+        while let Some(&(handed, source, sequence)) = self.handed.front()
             && handed <= tag
         {
             self.handed.pop_front();
-            self.accepted.insert(source);
+            self.accepted.insert(source, sequence);
         }
         let mut last = None;
         while let Some(first) = self.came.front()
-            && self.accepted.remove(first)
+            && self.accepted.remove(first).is_some()
         {
             last = self.came.pop_front();
         }
@@ -187,6 +200,7 @@ impl Source for Reordered {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};
 
     use proptest::prelude::*;
@@ -334,12 +348,30 @@ mod tests {
             panic!("no delivery");
         };
         source.accept_through(first.tag).await.unwrap();
+        // 2 comes out, and is accepted before 3, which came before it.
+        let Received::Delivery(second) = source.next().await.unwrap() else {
+            panic!("no delivery");
+        };
+        source.accept_through(second.tag).await.unwrap();
         let said: Vec<String> = all(&mut source)
             .await
             .into_iter()
             .map(|(_, said)| said)
             .collect();
-        assert_eq!(said, ["2", "3", "restarted", "2", "3"]);
+        assert_eq!(said, ["3", "restarted", "2", "3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_that_counts_anew_is_followed() {
+        let last = u64::MAX.to_string();
+        let (mut source, _) = source(vec![
+            (0, delivery(1, &last)),
+            (1, delivery(2, "1")),
+            (1, delivery(3, "3")),
+            (1, delivery(4, "2")),
+        ]);
+        let expected = [(0, last.as_str()), (1, "1"), (3, "2"), (3, "3")];
+        assert_eq!(all(&mut source).await, timed(&expected));
     }
 
     #[tokio::test(start_paused = true)]

@@ -122,7 +122,7 @@ impl Pipeline {
         let ended = engine.run(chain).await;
         // What was confirmed at the last moment is accepted, if that does not take time.
         let accepted = match ended {
-            Ok(()) | Err(End::Over) => engine.accept().await,
+            Ok(()) | Err(End::Over) => engine.accept().await.map(drop),
             failed => failed,
         };
         if let Err(End::Failed(error)) = accepted {
@@ -179,8 +179,10 @@ impl Engine {
                 ended = self.receive(received?);
                 continue;
             }
-            // Makes room in the line, so that what follows asks the line again.
-            self.accept().await?;
+            // Makes room, by bytes as well: the line may want more now.
+            if self.accept().await? {
+                continue;
+            }
             if self.line.is_empty() && !open {
                 return Ok(());
             }
@@ -335,8 +337,8 @@ impl Engine {
         self.observer.observe(&Observation::Restarted);
     }
 
-    /// Accepts what can be accepted: what was learned from it is on disk first.
-    async fn accept(&mut self) -> Result<(), End> {
+    /// Accepts what can be accepted, if there is any: what was learned from it is on disk first.
+    async fn accept(&mut self) -> Result<bool, End> {
         self.taken = 0;
         let Some(Settled {
             last,
@@ -345,7 +347,7 @@ impl Engine {
             dead,
         }) = self.line.accept()
         else {
-            return Ok(());
+            return Ok(false);
         };
         self.names.keep()?;
         let accepted = self.source.accept_through(last.tag);
@@ -355,7 +357,7 @@ impl Engine {
             outcomes,
             dead,
         });
-        Ok(())
+        Ok(true)
     }
 
     fn tell(&self, notice: Option<&Notice>) {
@@ -385,12 +387,12 @@ async fn in_hand(
 ) -> Result<Result<InHand, Rejection>, Over> {
     match verdict {
         Verdict::Free(in_hand) => Ok(Ok(in_hand)),
-        Verdict::Alone(in_hand) => {
+        Verdict::Alone(suspect) => {
             // Another one that is alone may be in our own hands.
             while hands.are_busy() {
                 before.push(stop.in_time(hands.done()).await?);
             }
-            Ok(Ok(stop.in_time(crashes.alone(in_hand)).await?))
+            Ok(Ok(stop.in_time(crashes.alone(suspect)).await?))
         }
         Verdict::Reject(rejection) => Ok(Err(rejection)),
     }

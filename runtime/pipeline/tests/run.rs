@@ -456,6 +456,23 @@ async fn a_full_line_hears_that_its_deliveries_are_void() {
     rig.until(|world| world.accepted == [3]).await;
 }
 
+/// What accepting frees is room in bytes: the second delivery was waiting for it.
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_bytes_goes_on_when_they_are_free() {
+    let rig = start(Policy {
+        // More than one delivery and its outcome, less than another delivery beside them.
+        bytes: 3 * message(1).size(),
+        ..Policy::default()
+    });
+    rig.world.lock().unwrap().silent = true;
+    rig.deliver(1, message(1));
+    rig.deliver(2, message(2));
+    rig.until(|world| world.arrived.len() == 1 && world.waiting.is_empty())
+        .await;
+    rig.world.lock().unwrap().silent = false;
+    rig.until(|world| world.accepted.last() == Some(&2)).await;
+}
+
 /// The bytes of payloads that are held now, and the most that ever were.
 #[derive(Default)]
 struct Held {

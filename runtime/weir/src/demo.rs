@@ -76,6 +76,21 @@ fn prepare(directory: &Path, plugins: &Path) -> anyhow::Result<std::path::PathBu
     })?;
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
+    let path = directory.join("weir.toml");
+    let plugins = plugins
+        .to_str()
+        .context("the path of the plugins is not UTF-8")?;
+    let config = CONFIG.replace("PLUGINS", plugins);
+    // Nobody's own files are overwritten; a demo that was edited is kept beside the new one.
+    if let Ok(before) = std::fs::read_to_string(&path) {
+        if before.lines().next() != CONFIG.lines().next() {
+            let path = path.display();
+            bail!("{path} is not the demo's: choose another directory with --directory");
+        }
+        if before != config {
+            std::fs::rename(&path, path.with_extension("toml.before"))?;
+        }
+    }
     for left in [
         "eu.jsonl",
         "us.jsonl",
@@ -93,11 +108,7 @@ fn prepare(directory: &Path, plugins: &Path) -> anyhow::Result<std::path::PathBu
         };
         removed.with_context(|| format!("cannot remove {}", left.display()))?;
     }
-    let path = directory.join("weir.toml");
-    let plugins = plugins
-        .to_str()
-        .context("the path of the plugins is not UTF-8")?;
-    std::fs::write(&path, CONFIG.replace("PLUGINS", plugins))?;
+    std::fs::write(&path, config)?;
     std::fs::write(directory.join("frames.jsonl"), FRAMES)?;
     Ok(path)
 }

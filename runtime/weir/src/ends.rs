@@ -13,7 +13,7 @@ use weir_pipeline::names::Names;
 use weir_pipeline::plan::{
     BusPlan, MasterPlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
 };
-use weir_pipeline::reorder::Reordered;
+use weir_pipeline::reorder::{self, Reordered};
 
 pub(crate) use broker::{BusSink, BusSource};
 use lines::{LineSink, LineSource};
@@ -48,7 +48,11 @@ impl Ends {
                 keys,
                 reorder,
             } => {
-                let prefetch = prefetch(&master.policy);
+                let mut prefetch = prefetch(&master.policy);
+                if reorder.is_some() {
+                    // What waits for a number is no longer with the broker, nor in the line.
+                    prefetch.messages = prefetch.messages.saturating_add(reorder::MOST);
+                }
                 let (url, settings) = (amqp_url(url)?, bus_settings(plan));
                 let consumer =
                     Bus::foreign(&url, &settings, &master.name, exchange, keys, prefetch);

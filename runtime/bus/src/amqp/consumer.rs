@@ -60,6 +60,7 @@ enum Phase {
 
 /// A delivery that is handed out and not accepted.
 struct Unsettled {
+    /// When it came.
     since: Instant,
     size: usize,
 }
@@ -125,8 +126,8 @@ impl Consumer {
                             self.ended(end.ok());
                             return Ok(Received::Restarted);
                         }
-                        Some(delivery) = pump.deliveries.recv(), if !widens => {
-                            return Ok(self.received(delivery));
+                        Some((since, delivery)) = pump.deliveries.recv(), if !widens => {
+                            return Ok(self.received(since, delivery));
                         }
                         () = overdue(left) => {
                             self.give_back();
@@ -138,15 +139,12 @@ impl Consumer {
         }
     }
 
-    fn received(&mut self, delivery: Delivery) -> Received {
+    fn received(&mut self, since: Instant, delivery: Delivery) -> Received {
         let size = delivery.data.len();
         self.window.came(size);
         let tag = self.base + delivery.delivery_tag;
         self.delivered = tag;
-        self.unsettled.push_back(Unsettled {
-            since: Instant::now(),
-            size,
-        });
+        self.unsettled.push_back(Unsettled { since, size });
         let redelivered = delivery.redelivered;
         let (message, delivery_count) = headers::message(delivery);
         Received::Delivery {
@@ -282,6 +280,8 @@ impl Consumer {
 /// The time is over that a delivery may be held.
 async fn overdue(left: Option<Duration>) {
     match left {
+        // A sleep is never over when it is asked for the first time.
+        Some(Duration::ZERO) => {}
         Some(left) => sleep(left).await,
         None => pending().await,
     }

@@ -11,7 +11,7 @@ use lapin::Channel;
 use lapin::message::Delivery;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long a channel may take to be closed: the broker has the deliveries back then.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub(super) struct Closing(Channel);
 /// A channel that consumes.
 pub(super) struct Pump {
     channel: Closing,
-    pub(super) deliveries: mpsc::Receiver<Delivery>,
+    pub(super) deliveries: mpsc::Receiver<(Instant, Delivery)>,
     /// Why there will be no further ones. Those that are here already are void, too.
     pub(super) end: oneshot::Receiver<End>,
     held: Arc<AtomicUsize>,
@@ -93,7 +93,7 @@ impl Pump {
                     if held.fetch_add(size, Ordering::Relaxed) + size > bytes {
                         break End::TooMuch { largest };
                     }
-                    if sender.send(delivery).await.is_err() {
+                    if sender.send((Instant::now(), delivery)).await.is_err() {
                         return;
                     }
                 };
