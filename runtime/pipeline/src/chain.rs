@@ -133,7 +133,7 @@ impl Chain {
         }
     }
 
-    /// Takes a message all the way: both steps, one after the other.
+    /// Takes a message all the way: both steps, one after the other, as `make bench` measures them.
     pub async fn process(
         &self,
         message: &Message,

@@ -12,9 +12,6 @@ pub struct Delivery {
     pub tag: u64,
     /// True if it was delivered before; it may have been handled, too.
     pub redelivered: bool,
-    /// How often, at least, it was handed out before and not accepted: because of a crash, but also
-    /// of a stop, a connection that was cut, or a hold for long.
-    pub delivery_count: u32,
     pub message: Message,
 }
 

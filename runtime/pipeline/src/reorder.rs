@@ -247,7 +247,6 @@ mod tests {
         Received::Delivery(Delivery {
             tag,
             redelivered: false,
-            delivery_count: 0,
             message: Message {
                 payload: payload.to_owned().into(),
                 ..Message::default()

@@ -293,8 +293,8 @@ proptest! {
 
     /// The secret stands where the key says so: whatever is wrong around it, it is not shown.
     #[test]
-    fn no_mistake_shows_a_secret(line in "[ a-z=\\[\\]{},.'\"#]{0,12}", quote in select(&["\"", "'", ""][..])) {
-        let text = format!("{line}\npassword = {quote}hunter2{quote} x\n[[slave]]\n");
+    fn no_mistake_shows_a_secret(line in "[ a-z=\\[\\]{},.'\"#]{0,12}", quote in select(&["\"", "'", ""][..]), key in select(&["password", "passphrase", "pwd", "private_key", "api-key", "token"][..])) {
+        let text = format!("{line}\n{key} = {quote}hunter2{quote} x\n[[slave]]\n");
         if let Err(problems) = read(&text) {
             prop_assert!(!problems.to_string().contains("hunter2"), "{problems}");
         }

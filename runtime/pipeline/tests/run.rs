@@ -228,7 +228,6 @@ impl Rig {
         let delivery = Delivery {
             tag,
             redelivered: false,
-            delivery_count: 0,
             message,
         };
         self.world
@@ -524,7 +523,6 @@ impl Source for LargeSource {
         Ok(Received::Delivery(Delivery {
             tag: 1000 - self.left,
             redelivered: false,
-            delivery_count: 0,
             message,
         }))
     }

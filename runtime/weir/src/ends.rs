@@ -11,7 +11,7 @@ use weir_pipeline::file::{Place, Problem};
 use weir_pipeline::line::Policy;
 use weir_pipeline::names::Names;
 use weir_pipeline::plan::{
-    BusPlan, MasterPlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
+    self, BusPlan, MasterPlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
 };
 use weir_pipeline::reorder::{self, Reordered};
 
@@ -176,7 +176,7 @@ pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
         .collect()
 }
 
-/// As many deliveries as the line takes, so that it never waits for the broker's next one.
+/// As much as the line takes, so that it never waits for the broker's next delivery.
 fn prefetch(policy: &Policy) -> Prefetch {
     Prefetch {
         messages: u16::try_from(policy.capacity).unwrap_or(u16::MAX),
@@ -197,11 +197,17 @@ pub(crate) fn bus_address(plan: &BusPlan) -> anyhow::Result<Address> {
 
 /// How the plan wants brokers used.
 pub(crate) fn bus_settings(plan: &Plan) -> BusSettings {
-    let settings = plan.bus_settings.clone();
+    // By name, so that a setting that is added is not forgotten here.
+    let plan::BusSettings {
+        prefix,
+        log_bytes,
+        quorum,
+        consumer_timeout,
+    } = plan.bus_settings.clone();
     BusSettings {
-        prefix: settings.prefix,
-        log_bytes: settings.log_bytes,
-        quorum: settings.quorum,
-        consumer_timeout: settings.consumer_timeout,
+        prefix,
+        log_bytes,
+        quorum,
+        consumer_timeout,
     }
 }

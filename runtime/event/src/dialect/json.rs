@@ -6,6 +6,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 
+use super::{Dialect, EncodeError};
+use crate::event::Body;
+
 /// What a payload may measure; far above any catalog object, far below what a process can hold.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -28,6 +31,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let text = swap_keys(text, PRIVATE_KEY, SAFE_KEY);
     serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// Parses the JSON of a body that a plugin made for a frame of this dialect.
+pub(super) fn parse_body(dialect: Dialect, body: &Body) -> Result<Value, EncodeError> {
+    let refuse = |problem| EncodeError::body(dialect, problem);
+    let value = parse(&body.data).map_err(|problem| refuse(format!("it is no JSON: {problem}")))?;
+    if depth(&value) > MAX_BODY_DEPTH {
+        let problem = format!("it nests deeper than {MAX_BODY_DEPTH} levels");
+        return Err(refuse(problem));
+    }
+    Ok(value)
 }
 
 /// What the parser gives a number to itself as: an object with this key would be taken for one. It

@@ -78,8 +78,10 @@ impl Reading {
 
     /// A key, if `=` follows, or a value of the last one.
     fn word(&mut self, word: &str, after: &str) {
-        const SECRETS: [&str; 9] = [
-            "passw",
+        const SECRETS: [&str; 11] = [
+            "pass",
+            "pwd",
+            "privatekey",
             "secret",
             "token",
             "credential",
@@ -90,7 +92,7 @@ impl Reading {
             "headervalue",
         ];
         if after.trim_start_matches([' ', '\t']).starts_with('=') {
-            self.key = word.to_ascii_lowercase();
+            self.key = word.to_ascii_lowercase().replace(['_', '-'], "");
             self.shown.push_str(word);
         } else if SECRETS.iter().any(|secret| self.key.contains(secret)) {
             self.shown.push_str(&stars(word));

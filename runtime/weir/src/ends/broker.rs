@@ -56,12 +56,12 @@ impl Source for BusSource {
                         weir_bus::Received::Delivery {
                             tag,
                             redelivered,
-                            delivery_count,
                             message,
+                            // It says nothing of the message: what does is counted in the pipeline.
+                            delivery_count: _,
                         } => Received::Delivery(Delivery {
                             tag,
                             redelivered,
-                            delivery_count,
                             message,
                         }),
                         weir_bus::Received::Restarted => Received::Restarted,

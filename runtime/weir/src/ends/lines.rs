@@ -136,7 +136,6 @@ impl Source for LineSource {
                     return Ok(Received::Delivery(Delivery {
                         tag,
                         redelivered: false,
-                        delivery_count: 0,
                         message,
                     }));
                 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::names::join_name;
-use super::write::{milliseconds, parse_body};
+use super::write::milliseconds;
 use super::{DIALECT, Form};
 use crate::dialect::{EncodeError, json};
 use crate::event::{Action, Event, Kind};
@@ -179,7 +179,7 @@ fn inner_fields(
     };
     json::set_text(&mut fields, "objectType", Some(&object_type));
     if let (Some(form), Some(body)) = (form, &event.body) {
-        fields.insert(form.key().to_owned(), parse_body(body)?);
+        fields.insert(form.key().to_owned(), json::parse_body(DIALECT, body)?);
     }
     if matches!(event.subject.kind, Kind::Service | Kind::Settings) && form != Some(Form::Object) {
         json::set_text(&mut fields, "workspaceId", reference_id(event, "workspace"));

@@ -7,7 +7,7 @@ use super::body::{self, Form, Slot};
 use super::names::write_names;
 use super::{DIALECT, Flat, FlatName, Layout, SERVICES, build, form, inner, slots};
 use crate::dialect::{EncodeError, json};
-use crate::event::{Body, Event};
+use crate::event::Event;
 
 /// Sets the places of a frame where `now` differs from `was`.
 pub(in crate::dialect) fn write(
@@ -138,20 +138,9 @@ fn replace_body(
         let (is, must) = (&body.content_type, form.content_type());
         return refuse(format!("its type is `{is}` and must be `{must}`"));
     }
-    let value = parse_body(body)?;
+    let value = json::parse_body(DIALECT, body)?;
     fields.insert(form.key().to_owned(), value);
     Ok(())
-}
-
-/// The JSON of a body that a plugin made.
-pub(super) fn parse_body(body: &Body) -> Result<Value, EncodeError> {
-    let value = json::parse(&body.data)
-        .map_err(|problem| EncodeError::body(DIALECT, format!("it is no JSON: {problem}")))?;
-    if json::depth(&value) > json::MAX_BODY_DEPTH {
-        let problem = format!("it nests deeper than {} levels", json::MAX_BODY_DEPTH);
-        return Err(EncodeError::body(DIALECT, problem));
-    }
-    Ok(value)
 }
 
 /// Writes what the places in and beside the body say differently.

@@ -9,7 +9,7 @@ use super::names::join;
 use super::places::Visitor;
 use super::{DIALECT, OBJECT_TYPE, REFERENCE_TYPE, paths, properties, visit};
 use crate::dialect::{EncodeError, json, read_time};
-use crate::event::{Body, Event, Kind, Object};
+use crate::event::{Event, Kind, Object};
 
 /// Sets the places of a frame where `now` differs from `was`.
 pub(in crate::dialect) fn write(
@@ -149,7 +149,7 @@ fn replace_body(
                 let is = super::shown(&body.content_type);
                 return refuse(format!("its type is `{is}` and must be `{must}`"));
             }
-            outer.insert(form.key().to_owned(), parse(body)?);
+            outer.insert(form.key().to_owned(), json::parse_body(DIALECT, body)?);
         }
         Form::Text | Form::Base64 => {
             let (new, content) = match std::str::from_utf8(&body.data) {
@@ -167,16 +167,6 @@ fn replace_body(
         Ok(_) => Ok(()),
         Err(problem) => refuse(problem),
     }
-}
-
-fn parse(body: &Body) -> Result<Value, EncodeError> {
-    let value = json::parse(&body.data)
-        .map_err(|problem| EncodeError::body(DIALECT, format!("it is no JSON: {problem}")))?;
-    if json::depth(&value) > json::MAX_BODY_DEPTH {
-        let problem = format!("it nests deeper than {} levels", json::MAX_BODY_DEPTH);
-        return Err(EncodeError::body(DIALECT, problem));
-    }
-    Ok(value)
 }
 
 /// Writes what the places of the content, and the store in the head, say differently.
