@@ -1,0 +1,241 @@
+//! What was applied at a slave for which of the master's objects.
+//!
+//! It saves calls and is no truth: what it does not know is asked for. It must not know what is not
+//! so, though: a change of it is kept before the event that made it is confirmed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use weir_event::{Kind, RestContent, RestFrame, RestPlace};
+
+use crate::is_body;
+
+/// One of the master's objects, by the master's own names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key(String);
+
+impl Key {
+    /// The object that a frame is about. The body of a style is one by itself.
+    pub(crate) fn of(frame: &RestFrame) -> Self {
+        let part = if is_body(frame.content.as_ref()) {
+            "body"
+        } else {
+            ""
+        };
+        Self::named(&frame.kind, part, &frame.master)
+    }
+
+    fn named(kind: &Kind, part: &str, master: &RestPlace) -> Self {
+        let part = if *kind == Kind::Style { part } else { "" };
+        // A resource that moves to another store stays itself: its name is its workspace's.
+        let (workspace, name) = (&master.workspace, &master.name);
+        Self(json!([kind.as_str(), part, workspace, name]).to_string())
+    }
+
+    fn is_of(&self, kind: &Kind) -> bool {
+        self.0.starts_with(&format!("[{:?},", kind.as_str()))
+    }
+
+    /// The body of a style, by its info.
+    pub(crate) fn style_body(frame: &RestFrame) -> Self {
+        Self::named(&frame.kind, "body", &frame.master)
+    }
+}
+
+/// What was made of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Of what the frame said.
+    pub(crate) digest: String,
+    /// What the slave calls it.
+    pub(crate) place: RestPlace,
+}
+
+/// A digest of all that a frame asks a slave for.
+pub(crate) fn digest(frame: &RestFrame) -> String {
+    let mut hash = Sha256::new();
+    let place = &frame.place;
+    hash.update(json!([place.workspace, place.store, place.name]).to_string());
+    match &frame.content {
+        None => hash.update("removed"),
+        Some(RestContent::Json(body)) => hash.update(body.to_string()),
+        Some(RestContent::Text { content_type, text }) => {
+            hash.update(content_type);
+            hash.update(text);
+        }
+        Some(RestContent::Bytes { data, .. }) => hash.update(data),
+        Some(RestContent::Reference { sha256, .. }) => hash.update(sha256),
+    }
+    format!("{:x}", hash.finalize())
+}
+
+/// What was applied at one slave.
+#[derive(Debug, Default)]
+pub struct Memory {
+    known: BTreeMap<Key, Known>,
+    /// Lines that are not kept yet.
+    changes: String,
+}
+
+impl Memory {
+    /// Takes a line back that [`Memory::take_changes`] gave; lines come in their order. What is none
+    /// is left out: a torn line was not confirmed.
+    pub fn restore(&mut self, line: &str) {
+        let Ok(Value::Array(line)) = serde_json::from_str(line) else {
+            return;
+        };
+        match line.as_slice() {
+            [
+                Value::String(key),
+                Value::String(digest),
+                Value::Object(place),
+            ] => {
+                let text = |key: &str| place.get(key).and_then(Value::as_str).map(str::to_owned);
+                let place = RestPlace {
+                    workspace: text("workspace"),
+                    store: text("store"),
+                    name: text("name"),
+                };
+                let digest = digest.clone();
+                self.known.insert(Key(key.clone()), Known { digest, place });
+            }
+            [Value::String(key)] => {
+                self.known.remove(&Key(key.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What has changed since the last time, as lines.
+    pub fn take_changes(&mut self) -> String {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// All that is known, as lines.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.known.iter().map(|(key, known)| line(key, known))
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Known> {
+        self.known.get(key)
+    }
+
+    pub(crate) fn set(&mut self, key: Key, known: Known) {
+        if self.known.get(&key) != Some(&known) {
+            self.changes.push_str(&line(&key, &known));
+            self.changes.push('\n');
+            self.known.insert(key, known);
+        }
+    }
+
+    pub(crate) fn forget(&mut self, key: &Key) {
+        if self.known.remove(key).is_some() {
+            self.changes.push_str(&json!([key.0]).to_string());
+            self.changes.push('\n');
+        }
+    }
+
+    /// Forgets what was applied anywhere in a workspace of the slave: it went with it, or moved.
+    pub(crate) fn forget_workspace(&mut self, workspace: &str) {
+        let path = format!("workspaces/{workspace}/");
+        self.forget_where(|_, place| {
+            let of_path = place.name.as_ref().filter(|_| place.workspace.is_none());
+            place.workspace.as_deref() == Some(workspace)
+                || of_path.is_some_and(|name| name.starts_with(&path))
+        });
+    }
+
+    /// Forgets what was applied in a store of the slave.
+    pub(crate) fn forget_store(&mut self, workspace: &str, store: &str) {
+        self.forget_where(|_, place| {
+            place.workspace.as_deref() == Some(workspace) && place.store.as_deref() == Some(store)
+        });
+    }
+
+    /// Forgets what comes and goes with something that the slave publishes.
+    pub(crate) fn forget_published(&mut self, workspace: &str, name: &str) {
+        let kinds = [Kind::Layer, Kind::TileLayer];
+        self.forget_where(|key, place| {
+            kinds.iter().any(|kind| key.is_of(kind))
+                && place.workspace.as_deref() == Some(workspace)
+                && place.name.as_deref() == Some(name)
+        });
+    }
+
+    /// Forgets what was applied at a place, but for the object that is there now.
+    pub(crate) fn forget_at(&mut self, kind: &Kind, at: &RestPlace, but: &Key) {
+        self.forget_where(|key, place| key != but && key.is_of(kind) && place == at);
+    }
+
+    fn forget_where(&mut self, is_gone: impl Fn(&Key, &RestPlace) -> bool) {
+        let gone = self.known.iter();
+        let gone = gone.filter(|(key, known)| is_gone(key, &known.place));
+        let gone: Vec<Key> = gone.map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.forget(&key);
+        }
+    }
+}
+
+fn line(key: &Key, known: &Known) -> String {
+    let place = &known.place;
+    let members = [
+        ("workspace", &place.workspace),
+        ("store", &place.store),
+        ("name", &place.name),
+    ];
+    let members = members
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), Value::from(text.clone()?))));
+    let members: Map<String, Value> = members.collect();
+    json!([key.0, known.digest, members]).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        let place = RestPlace {
+            workspace: Some("topp".to_owned()),
+            name: Some(name.to_owned()),
+            store: None,
+        };
+        Key::named(&Kind::Layer, "", &place)
+    }
+
+    fn known(workspace: &str, digest: &str) -> Known {
+        Known {
+            digest: digest.to_owned(),
+            place: RestPlace {
+                workspace: Some(workspace.to_owned()),
+                store: Some("pg".to_owned()),
+                name: Some("roads\n".to_owned()),
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_kept_comes_back() {
+        let mut memory = Memory::default();
+        memory.set(key("a"), known("eu", "1"));
+        memory.set(key("b"), known("eu", "1"));
+        memory.set(key("a"), known("us", "2"));
+        memory.set(key("a"), known("us", "2"));
+        memory.forget(&key("b"));
+        memory.set(key("c"), known("eu", "3"));
+        memory.forget_workspace("eu");
+        let lines = memory.take_changes();
+        assert_eq!(memory.take_changes(), "");
+
+        let mut again = Memory::default();
+        for line in lines.lines().chain(["", "torn", "[\"x", "[1]"]) {
+            again.restore(line);
+        }
+        assert_eq!(again.known, memory.known);
+        assert_eq!(again.known.len(), 1);
+        assert_eq!(again.lines().count(), 1);
+        assert_eq!(again.get(&key("a")), Some(&known("us", "2")));
+    }
+}

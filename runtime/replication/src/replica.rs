@@ -1,0 +1,265 @@
+//! A slave: made to be what frames say that it should be, with the least writes.
+//!
+//! For each frame it is looked what there is, compared, and written only what differs. What the
+//! [`Memory`] knows to have been applied is not even looked at. Applying a frame twice changes
+//! nothing, so whoever is not sure whether it was applied applies it again.
+//!
+//! A `PUT` keeps what it does not mention, so it says what is to be emptied ([`crate::document`]); a
+//! `POST` does not take everything over, so it is looked again after one that may not have.
+
+mod catalog;
+mod error;
+mod files;
+mod rename;
+mod styles;
+mod tiles;
+
+use serde_json::Value;
+use weir_event::{Action, Kind, RestContent, RestFrame};
+use weir_geoserver::{Node, Object, Removal};
+
+pub use self::error::ApplyError;
+use self::rename::Renamed;
+use self::styles::Shadows;
+use crate::memory::{Key, Known, Memory, digest};
+use crate::{Target, is_body};
+
+/// One GeoServer that is written to.
+#[derive(Debug)]
+pub struct Replica {
+    node: Node,
+    memory: Memory,
+    shadows: Shadows,
+}
+
+/// What a frame came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The same was applied before, or there is nothing in it for a slave: no call was made.
+    Known,
+    /// The slave is so already.
+    Same,
+    Written,
+}
+
+/// What there is at a slave, beside what is wanted.
+enum Look {
+    Missing,
+    Same,
+    /// Where it differs; nowhere, if it only holds secrets of which nobody knows whether they do.
+    Differs(Vec<String>),
+}
+
+/// What was found at a slave that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// It is not there.
+    Missing,
+    /// It is there, and should not be.
+    Left,
+    /// Where it says something else: `featureType.title`.
+    Differs(Vec<String>),
+}
+
+impl Replica {
+    /// A node, and what is known to have been applied there; without any, everything is looked at.
+    pub fn new(node: Node, memory: Memory) -> Self {
+        Self {
+            node,
+            memory,
+            shadows: Shadows::default(),
+        }
+    }
+
+    /// What was learned since the last time, to be kept before anything that was applied is
+    /// confirmed. See [`Memory::restore`].
+    pub fn take_changes(&mut self) -> String {
+        self.memory.take_changes()
+    }
+
+    /// Makes the slave what the frame says.
+    pub async fn apply(&mut self, frame: &RestFrame) -> Result<Applied, ApplyError> {
+        let Some(target) = about(frame)? else {
+            return Ok(Applied::Known);
+        };
+        if frame.action == Action::Removed {
+            return self.remove(frame, &target).await;
+        }
+        let content = content(frame)?;
+        let key = Key::of(frame);
+        let digest = digest(frame);
+        let known = self.memory.get(&key);
+        if known.is_some_and(|known| known.digest == digest) {
+            return Ok(Applied::Known);
+        }
+        let renamed = self.rename(frame, &key, &target).await?;
+        let mut written = self.converge(&target, content).await?;
+        match renamed {
+            Renamed::No => {}
+            Renamed::Yes => written = true,
+            Renamed::Left(old) => written |= self.remove_old(&old).await?,
+        }
+        let place = frame.place.clone();
+        self.memory.set(key, Known { digest, place });
+        self.shadows.wrote(&target);
+        Ok(if written {
+            Applied::Written
+        } else {
+            Applied::Same
+        })
+    }
+
+    /// How the slave differs from what the frame says; `None` if it does not. Writes nothing.
+    pub async fn compare(&mut self, frame: &RestFrame) -> Result<Option<Drift>, ApplyError> {
+        let Some(target) = about(frame)? else {
+            return Ok(None);
+        };
+        if frame.action == Action::Removed {
+            return Ok(self.is_there(&target).await?.then_some(Drift::Left));
+        }
+        Ok(match self.look(&target, content(frame)?).await? {
+            Look::Missing => Some(Drift::Missing),
+            Look::Differs(paths) if !paths.is_empty() => Some(Drift::Differs(paths)),
+            // Secrets cannot be compared.
+            Look::Same | Look::Differs(_) => None,
+        })
+    }
+
+    async fn look(&mut self, target: &Target, content: &RestContent) -> Result<Look, ApplyError> {
+        match (target, content) {
+            (Target::Object(object), RestContent::Json(body)) => {
+                self.look_at_object(object, body).await
+            }
+            (Target::Tile(tile), RestContent::Text { text, .. }) => {
+                self.look_at_tile(tile, text).await
+            }
+            (Target::StyleBody { scope, name }, content) => {
+                self.look_at_style_body(scope, name, content).await
+            }
+            (Target::File(file), content) => self.look_at_file(file, content).await,
+            _ => Err(unusual()),
+        }
+    }
+
+    /// True if something was written.
+    async fn converge(
+        &mut self,
+        target: &Target,
+        content: &RestContent,
+    ) -> Result<bool, ApplyError> {
+        match (target, content) {
+            (Target::Object(object), RestContent::Json(body)) => {
+                self.converge_object(object, body).await
+            }
+            (Target::Tile(tile), RestContent::Text { text, .. }) => {
+                self.converge_tile(tile, text).await
+            }
+            (Target::StyleBody { scope, name }, content) => {
+                self.converge_style_body(scope, name, content).await
+            }
+            (Target::File(file), content) => self.converge_file(file, content).await,
+            _ => Err(unusual()),
+        }
+    }
+
+    async fn is_there(&self, target: &Target) -> Result<bool, ApplyError> {
+        let found = match target {
+            Target::Object(object) => self.node.get(object).await.map(drop),
+            Target::Tile(tile) => self.node.get(tile).await.map(drop),
+            Target::StyleBody { scope, name } => {
+                let (scope, name) = (scope.clone(), name.clone());
+                self.node
+                    .get(&Object::Style { scope, name })
+                    .await
+                    .map(drop)
+            }
+            Target::File(file) => self.file_is_there(file).await,
+        };
+        match found {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn remove(&mut self, frame: &RestFrame, target: &Target) -> Result<Applied, ApplyError> {
+        let removed = match target {
+            // There is always one; a namespace goes with its workspace, and a body with its style.
+            Target::Object(
+                Object::DefaultWorkspace | Object::DefaultNamespace | Object::Namespace(_),
+            )
+            | Target::StyleBody { .. } => return Ok(Applied::Known),
+            Target::Object(object) => self.node.remove(object, recursion(object)).await,
+            Target::Tile(tile) => self.node.remove(tile, Removal::ALONE).await,
+            Target::File(file) => self.node.remove(file, Removal::RECURSIVE).await,
+        };
+        let applied = match removed {
+            Ok(()) => Applied::Written,
+            Err(error) if error.is_missing() => Applied::Same,
+            Err(error) => return Err(error.into()),
+        };
+        self.forget(frame);
+        self.shadows.wrote(target);
+        Ok(applied)
+    }
+
+    /// Forgets an object, and what was in it.
+    fn forget(&mut self, frame: &RestFrame) {
+        self.memory.forget(&Key::of(frame));
+        let place = &frame.place;
+        match (&frame.kind, &place.workspace, &place.name) {
+            (Kind::Style, ..) => self.memory.forget(&Key::style_body(frame)),
+            (Kind::Workspace, Some(workspace), _) => self.memory.forget_workspace(workspace),
+            (
+                Kind::DataStore | Kind::CoverageStore | Kind::WmsStore | Kind::WmtsStore,
+                Some(workspace),
+                Some(store),
+            ) => self.memory.forget_store(workspace, store),
+            (
+                Kind::FeatureType | Kind::Coverage | Kind::WmsLayer | Kind::WmtsLayer,
+                Some(workspace),
+                Some(name),
+            ) => self.memory.forget_published(workspace, name),
+            _ => {}
+        }
+    }
+}
+
+/// Where the slave has what a frame is about; `None` if a slave has nothing of the kind to be set.
+fn about(frame: &RestFrame) -> Result<Option<Target>, ApplyError> {
+    let is_state = frame.content.is_some() || frame.action == Action::Removed;
+    // REST can say which workspace is the default one, and of which store nobody can.
+    let is_settable = frame.kind != Kind::Catalog
+        || matches!(frame.place.name.as_deref(), Some(name) if name != "default-datastore");
+    if !is_settable || !is_state && matches!(frame.action, Action::Reloaded | Action::Reset) {
+        return Ok(None);
+    }
+    let has_body = is_body(frame.content.as_ref());
+    Ok(Some(Target::of(&frame.kind, &frame.place, has_body)?))
+}
+
+fn content(frame: &RestFrame) -> Result<&RestContent, ApplyError> {
+    let none = || ApplyError::refused("the frame does not say what the object is now");
+    frame.content.as_ref().ok_or_else(none)
+}
+
+fn unusual() -> ApplyError {
+    ApplyError::refused("the content of the frame is not of the form that its kind has")
+}
+
+/// What goes with an object that is removed: what is in it did so at the master.
+fn recursion(object: &Object) -> Removal {
+    match object {
+        Object::Workspace(_) | Object::Store { .. } | Object::Resource { .. } => Removal::RECURSIVE,
+        Object::Style { .. } => Removal {
+            recurse: false,
+            purge: weir_geoserver::Purge::Everything,
+        },
+        _ => Removal::ALONE,
+    }
+}
+
+/// A name: the text itself, or what it holds under `name`.
+fn name_of(value: &Value) -> Option<&str> {
+    value.get("name").unwrap_or(value).as_str()
+}

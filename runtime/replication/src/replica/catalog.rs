@@ -1,0 +1,540 @@
+//! Objects of the catalog and of the configuration, whose documents are JSON.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use weir_geoserver::{
+    CallError, Collection, Failure, Name, Object, Removal, Scope, Service, StoreKind, Workspace,
+    shape,
+};
+
+use super::{ApplyError, Look, Replica, name_of};
+use crate::Target;
+use crate::document::{CIPHER, Rules, differences, portable, root, root_mut, update};
+
+/// Members of the settings of a node that are about this node alone.
+const OWN_SETTINGS: [&str; 2] = ["updateSequence", "lockProviderName"];
+
+impl Replica {
+    pub(super) async fn look_at_object(
+        &mut self,
+        object: &Object,
+        body: &Value,
+    ) -> Result<Look, ApplyError> {
+        let Some(have) = self.have(object).await? else {
+            return Ok(Look::Missing);
+        };
+        let want = wanted(object, body, Some(&have))?;
+        let found = differences(&want, &compared(object, &have), rules(object));
+        Ok(if found.are_none() {
+            Look::Same
+        } else {
+            Look::Differs(found.paths)
+        })
+    }
+
+    pub(super) async fn converge_object(
+        &mut self,
+        object: &Object,
+        body: &Value,
+    ) -> Result<bool, ApplyError> {
+        if let Object::AccessRules = object {
+            return self.converge_access_rules(body).await;
+        }
+        match self.have(object).await? {
+            Some(have) => self.change(object, body, &have).await,
+            None => self.create(object, body).await.map(|()| true),
+        }
+    }
+
+    async fn have(&self, object: &Object) -> Result<Option<Value>, ApplyError> {
+        match self.node.get(object).await {
+            Ok(document) => Ok(Some(document)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn change(
+        &mut self,
+        object: &Object,
+        body: &Value,
+        have: &Value,
+    ) -> Result<bool, ApplyError> {
+        let want = wanted(object, body, Some(have))?;
+        let rules = rules(object);
+        let have = compared(object, have);
+        if differences(&want, &have, rules).are_none() {
+            return Ok(false);
+        }
+        let mut update = update(&want, &have, rules);
+        self.check_references(object, &update, &have).await?;
+        self.tell_styles_apart(object, &mut update).await?;
+        self.node.change(object, &update).await?;
+        Ok(true)
+    }
+
+    async fn create(&mut self, object: &Object, body: &Value) -> Result<(), ApplyError> {
+        let want = wanted(object, body, None)?;
+        match object {
+            Object::Workspace(workspace) => self.create_workspace(workspace, &want).await,
+            // It comes with its resource.
+            Object::Layer { workspace, name } => Err(ApplyError::Waits {
+                needs: None,
+                reason: weir_event::Reason::new(format_args!(
+                    "the slave has no layer {workspace}:{name}, as it lacks the feature type, \
+                     coverage or cascaded layer of this name"
+                )),
+            }),
+            Object::Resource { .. } => self.create_resource(object, want).await,
+            _ => {
+                let mut document = want.clone();
+                self.check_references(object, &document, &Value::Null)
+                    .await?;
+                self.tell_styles_apart(object, &mut document).await?;
+                self.make(object, &document).await?;
+                if is_forced(object, &want) {
+                    self.node.change(object, &want).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Creates what is not there; what lacks the thing that it is to be in waits for it.
+    async fn make(&self, object: &Object, document: &Value) -> Result<(), ApplyError> {
+        match self.node.create(object, document).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_missing() => Err(match container(object) {
+                Some(needs) => ApplyError::needs(Target::Object(needs), error),
+                None => error.into(),
+            }),
+            // Where there is nothing to be created, there always is one.
+            Err(CallError {
+                failure: Failure::NoSuchCall,
+                ..
+            }) => Ok(self.node.change(object, document).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// By its namespace: to create the workspace itself fails halfway where its name is no part of
+    /// a URI. The URI is corrected when the frame of the namespace comes.
+    async fn create_workspace(
+        &self,
+        workspace: &Workspace,
+        want: &Value,
+    ) -> Result<(), ApplyError> {
+        let uri: String = format!("http://{workspace}")
+            .bytes()
+            .map(|byte| match byte {
+                b'!'..=b'~' => char::from(byte).to_string(),
+                byte => format!("%{byte:02X}"),
+            })
+            .collect();
+        let isolated = root(want).and_then(|(_, want)| want.get("isolated"));
+        let isolated = isolated.cloned().unwrap_or(Value::Bool(false));
+        let namespace = json!({"namespace": {
+            "prefix": workspace.as_str(), "uri": uri, "isolated": isolated,
+        }});
+        let object = Object::Namespace(workspace.clone());
+        Ok(self.node.create(&object, &namespace).await?)
+    }
+
+    /// Without attributes, so that GeoServer never makes a table for them in somebody's database:
+    /// it does so where a table is missing and it is told what it would have.
+    async fn create_resource(&mut self, object: &Object, want: Value) -> Result<(), ApplyError> {
+        let mut document = want.clone();
+        if let Some((_, resource)) = root_mut(&mut document) {
+            resource.shift_remove("attributes");
+        }
+        if let Err(error) = self.make(object, &document).await {
+            return Err(match error {
+                ApplyError::Refused(reason) => ApplyError::refused(format_args!(
+                    "{reason}; if its table or file is missing at the slave, it has to come there \
+                     first: Weir does not copy data"
+                )),
+                other => other,
+            });
+        }
+        let have = self.have(object).await?.unwrap_or(Value::Null);
+        let rules = rules(object);
+        if !differences(&want, &have, rules).are_none() {
+            let update = update(&want, &have, rules);
+            self.node.change(object, &update).await?;
+        }
+        Ok(())
+    }
+
+    /// GeoServer leaves out, without a word, what it does not find: a layer of a group, a style of
+    /// a layer. So what is not referred to yet is looked for first.
+    async fn check_references(
+        &self,
+        object: &Object,
+        want: &Value,
+        have: &Value,
+    ) -> Result<(), ApplyError> {
+        let before = references(object, have);
+        for target in references(object, want).difference(&before) {
+            let is_there = match target {
+                // Either may stand there, where a frame does not say which.
+                Object::Layer { workspace, name } => {
+                    let group = Object::LayerGroup {
+                        scope: Scope::Workspace(workspace.clone()),
+                        name: name.clone(),
+                    };
+                    self.have(target).await?.is_some() || self.have(&group).await?.is_some()
+                }
+                _ => self.have(target).await?.is_some(),
+            };
+            if !is_there {
+                return Err(ApplyError::needs(
+                    Target::Object(target.clone()),
+                    format_args!("it refers to the {}, which the slave lacks", told(target)),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rules are a set: those that are new are added, others changed, and those that the master does
+    /// not have removed.
+    async fn converge_access_rules(&mut self, body: &Value) -> Result<bool, ApplyError> {
+        let object = Object::AccessRules;
+        let have = self.have(&object).await?.unwrap_or(Value::Null);
+        let none = Map::new();
+        let have = have.as_object().unwrap_or(&none);
+        let want = body.as_object().unwrap_or(&none);
+        let (mut added, mut changed) = (Map::new(), Map::new());
+        for (rule, roles) in want {
+            match have.get(rule) {
+                None => drop(added.insert(rule.clone(), roles.clone())),
+                Some(other) if other != roles => drop(changed.insert(rule.clone(), roles.clone())),
+                Some(_) => {}
+            }
+        }
+        let gone: Vec<&String> = have
+            .keys()
+            .filter(|rule| !want.contains_key(*rule))
+            .collect();
+        let written = !added.is_empty() || !changed.is_empty() || !gone.is_empty();
+        // What is restricted by a new rule is so before an old one goes.
+        if !added.is_empty() {
+            self.node.create(&object, &Value::Object(added)).await?;
+        }
+        if !changed.is_empty() {
+            self.node.change(&object, &Value::Object(changed)).await?;
+        }
+        for rule in gone {
+            let rule = Name::new(rule.as_str()).map_err(ApplyError::refused)?;
+            let rule = Object::AccessRule(rule);
+            match self.node.remove(&rule, Removal::ALONE).await {
+                Err(error) if !error.is_missing() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(written)
+    }
+
+    /// The styles of a workspace by name.
+    pub(super) async fn styles_of(
+        &self,
+        workspace: &Workspace,
+    ) -> Result<BTreeSet<String>, ApplyError> {
+        let scope = Scope::Workspace(workspace.clone());
+        let styles = self.node.list(&Collection::Styles(scope)).await?;
+        Ok(styles.into_iter().collect())
+    }
+}
+
+fn rules(object: &Object) -> Rules {
+    Rules {
+        // What a node goes by in its settings and services, it writes there by itself.
+        may_say_more: matches!(
+            object,
+            Object::Settings(_)
+                | Object::Service { .. }
+                | Object::Logging
+                | Object::DefaultWorkspace
+                | Object::DefaultNamespace
+        ),
+    }
+}
+
+/// What the document of an object should say at the slave.
+fn wanted(object: &Object, body: &Value, have: Option<&Value>) -> Result<Value, ApplyError> {
+    let mut want = portable(body);
+    if matches!(object, Object::Settings(Scope::Global)) {
+        keep_own_settings(&mut want, have);
+    }
+    let Some((_, members)) = root_mut(&mut want) else {
+        return Ok(want);
+    };
+    match object {
+        Object::Store { kind, .. } => supply_secrets(*kind, members, have)?,
+        Object::Resource { .. } if is_sql_view(members) => {
+            // GeoServer would look into the database for what the view has, and fail.
+            members.shift_remove("attributes");
+        }
+        Object::Layer { .. } => {
+            members.shift_remove("resource");
+            regular_styles(members);
+        }
+        // Where it is says it, and to say it otherwise moves it.
+        Object::Style { .. } | Object::Service { .. } => {
+            members.shift_remove("workspace");
+        }
+        // Which one it is, and not what it is.
+        Object::DefaultWorkspace => members.retain(|key, _| key == "name"),
+        Object::DefaultNamespace => members.retain(|key, _| key == "prefix"),
+        _ => {}
+    }
+    Ok(want)
+}
+
+/// What a node has, without what is not asked for.
+fn compared(object: &Object, have: &Value) -> Value {
+    let mut have = portable(have);
+    if let Some((_, members)) = root_mut(&mut have) {
+        match object {
+            Object::Layer { .. } => drop(members.shift_remove("resource")),
+            Object::Style { .. } => drop(members.shift_remove("workspace")),
+            Object::Resource { .. } if is_sql_view(members) => {
+                members.shift_remove("attributes");
+            }
+            _ => {}
+        }
+        if let Object::Layer { .. } = object {
+            regular_styles(members);
+        }
+    }
+    have
+}
+
+/// The styles of a layer by their names alone, in a list that keeps their order.
+fn regular_styles(layer: &mut Map<String, Value>) {
+    if let Some(style) = layer.get_mut("defaultStyle") {
+        *style = name_only(style);
+    }
+    if let Some(styles) = layer.get_mut("styles") {
+        let names: Vec<Value> = shape::items(styles, "style")
+            .iter()
+            .map(name_only)
+            .collect();
+        *styles = if names.is_empty() {
+            Value::from("")
+        } else {
+            json!({"@class": "linked-hash-set", "style": names})
+        };
+    }
+}
+
+fn name_only(style: &Value) -> Value {
+    match name_of(style) {
+        // The workspace beside a name counts only where there is no prefix; GeoServer writes both.
+        Some(name) => match style.get("workspace").and_then(name_of) {
+            Some(workspace) if !name.contains(':') => {
+                json!({"name": format!("{workspace}:{name}")})
+            }
+            _ => json!({"name": name}),
+        },
+        None => style.clone(),
+    }
+}
+
+fn keep_own_settings(want: &mut Value, have: Option<&Value>) {
+    let have = have.and_then(root).map(|(_, have)| have);
+    if let Some((_, want)) = root_mut(want) {
+        for key in OWN_SETTINGS {
+            match have.and_then(|have| have.get(key)) {
+                // Without it, GeoServer counts from one again.
+                Some(own) => drop(want.insert(key.to_owned(), own.clone())),
+                None => drop(want.shift_remove(key)),
+            }
+        }
+    }
+}
+
+fn is_sql_view(resource: &Map<String, Value>) -> bool {
+    let metadata = resource.get("metadata").unwrap_or(&Value::Null);
+    shape::entries(metadata).any(|(key, _)| key == "JDBC_VIRTUAL_TABLE")
+}
+
+/// Puts the slave's own cipher text where the master's is, or where nothing is said: only who has
+/// made it can read it.
+fn supply_secrets(
+    kind: StoreKind,
+    store: &mut Map<String, Value>,
+    have: Option<&Value>,
+) -> Result<(), ApplyError> {
+    let have = have.and_then(root).map(|(_, have)| have);
+    if let Some(parameters) = store.get_mut("connectionParameters") {
+        let own = have.and_then(|have| have.get("connectionParameters"));
+        let own: Vec<(&str, &Value)> = own.into_iter().flat_map(shape::entries).collect();
+        let cipher = |entry: &Value| entry.get("$").is_some_and(is_cipher);
+        let entries = shape::items_mut(parameters, "entry");
+        let entries = entries.ok_or_else(|| ApplyError::refused("its parameters are no map"))?;
+        for entry in entries.iter_mut().filter(|entry| cipher(entry)) {
+            let key = entry
+                .get("@key")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            match own
+                .iter()
+                .find(|(other, entry)| *other == key && cipher(entry))
+            {
+                Some((_, own)) => *entry = (*own).clone(),
+                None => return Err(foreign_secret(key)),
+            }
+        }
+        for (key, own) in own.iter().filter(|(_, entry)| cipher(entry)) {
+            let is_said = |entry: &Value| entry.get("@key").and_then(Value::as_str) == Some(*key);
+            if !entries.iter().any(is_said) {
+                entries.push((*own).clone());
+            }
+        }
+    }
+    if matches!(kind, StoreKind::Wms | StoreKind::Wmts) {
+        let own = have.and_then(|have| have.get("password"));
+        match (store.get("password"), own) {
+            (Some(password), own) if is_cipher(password) => match own {
+                Some(own) if is_cipher(own) => {
+                    store.insert("password".to_owned(), own.clone());
+                }
+                _ => return Err(foreign_secret("password")),
+            },
+            (None, Some(own)) => drop(store.insert("password".to_owned(), own.clone())),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_cipher(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with(CIPHER))
+}
+
+fn foreign_secret(key: &str) -> ApplyError {
+    ApplyError::refused(format_args!(
+        "the `{key}` of the store is cipher text that only the master can read: have a stage of the \
+         slave set it, or set it at the slave once"
+    ))
+}
+
+/// True if creating the object does not take all of it over.
+fn is_forced(object: &Object, want: &Value) -> bool {
+    let is_off = |(_, members): (&str, &Map<String, Value>)| {
+        members.get("enabled") == Some(&Value::Bool(false))
+    };
+    matches!(object, Object::Store { .. }) && root(want).is_some_and(is_off)
+}
+
+/// What an object is in.
+fn container(object: &Object) -> Option<Object> {
+    match object {
+        Object::Store { workspace, .. } => Some(Object::Workspace(workspace.clone())),
+        Object::Resource {
+            kind,
+            workspace,
+            store,
+            ..
+        } => Some(Object::Store {
+            kind: *kind,
+            workspace: workspace.clone(),
+            name: store.clone(),
+        }),
+        Object::LayerGroup { scope, .. }
+        | Object::Style { scope, .. }
+        | Object::Settings(scope)
+        | Object::Service { scope, .. } => match scope {
+            Scope::Workspace(workspace) => Some(Object::Workspace(workspace.clone())),
+            Scope::Global => None,
+        },
+        _ => None,
+    }
+}
+
+/// The layers, groups and styles that a layer or a group refers to.
+fn references(object: &Object, document: &Value) -> BTreeSet<Object> {
+    let mut found = BTreeSet::new();
+    let Some((_, members)) = root(document) else {
+        return found;
+    };
+    let get = |key: &str| members.get(key).unwrap_or(&Value::Null);
+    match object {
+        Object::Layer { .. } => {
+            found.extend(style(get("defaultStyle")));
+            found.extend(
+                shape::items(get("styles"), "style")
+                    .iter()
+                    .filter_map(style),
+            );
+        }
+        Object::LayerGroup { .. } => {
+            let mut group = |published: &Value, styles: &Value| {
+                let published = shape::items(published, "published");
+                found.extend(published.iter().filter_map(publishable));
+                found.extend(shape::items(styles, "style").iter().filter_map(style));
+            };
+            group(get("publishables"), get("styles"));
+            for of_style in shape::items(get("layerGroupStyles"), "LayerGroupStyle") {
+                let get = |key: &str| of_style.get(key).unwrap_or(&Value::Null);
+                group(get("layers"), get("styles"));
+            }
+            found.extend(publishable(get("rootLayer")));
+            found.extend(style(get("rootLayerStyle")));
+        }
+        Object::DefaultWorkspace => {
+            let workspace = name_of(get("name")).and_then(|name| Workspace::new(name).ok());
+            found.extend(workspace.map(Object::Workspace));
+        }
+        _ => {}
+    }
+    found
+}
+
+fn style(value: &Value) -> Option<Object> {
+    let name = value.get("name")?.as_str()?;
+    let (scope, name) = scoped(name)?;
+    Some(Object::Style { scope, name })
+}
+
+fn publishable(value: &Value) -> Option<Object> {
+    let (scope, name) = scoped(value.get("name")?.as_str()?)?;
+    let is_group = value.get("@type").and_then(Value::as_str) == Some("layerGroup");
+    Some(match scope {
+        Scope::Workspace(workspace) if !is_group => Object::Layer { workspace, name },
+        scope => Object::LayerGroup { scope, name },
+    })
+}
+
+fn scoped(name: &str) -> Option<(Scope, Name)> {
+    Some(match name.split_once(':') {
+        Some((workspace, name)) => (
+            Scope::Workspace(Workspace::new(workspace).ok()?),
+            Name::new(name).ok()?,
+        ),
+        None => (Scope::Global, Name::new(name).ok()?),
+    })
+}
+
+/// What an object is called in a message.
+fn told(object: &Object) -> String {
+    let within = |scope: &Scope, name: &Name| match scope {
+        Scope::Global => name.to_string(),
+        Scope::Workspace(workspace) => format!("{workspace}:{name}"),
+    };
+    match object {
+        Object::Workspace(workspace) => format!("workspace {workspace}"),
+        Object::Layer { workspace, name } => format!("layer {workspace}:{name}"),
+        Object::LayerGroup { scope, name } => format!("layer group {}", within(scope, name)),
+        Object::Style { scope, name } => format!("style {}", within(scope, name)),
+        Object::Service { service, .. } => match service {
+            Service::Wms => "settings of WMS".to_owned(),
+            Service::Wfs => "settings of WFS".to_owned(),
+            Service::Wcs => "settings of WCS".to_owned(),
+            Service::Wmts => "settings of WMTS".to_owned(),
+        },
+        other => format!("{other:?}"),
+    }
+}
