@@ -329,6 +329,16 @@ impl Dialect {
     }
 }
 
+impl Document {
+    /// The dialect of the native frame that it is or holds; `None` for an event of Weir's own.
+    pub fn frame_dialect(&self) -> Option<Dialect> {
+        match self.0.dialect {
+            Dialect::CloudEvents => cloudevents::frame_dialect(&self.0.json),
+            native => Some(native),
+        }
+    }
+}
+
 impl Origin {
     /// The native frame, which is the document itself or lies in its envelope; and the event.
     fn frame_mut(&mut self) -> Option<(Dialect, &mut Value, &Event)> {

@@ -242,6 +242,14 @@ impl Chain {
                     event: &event,
                     redelivered,
                 });
+                if let Some(reason) = self.is_for_others(&document) {
+                    observer.observe(&Observation::Dropped {
+                        event: Some(&event),
+                        by: "dialect",
+                        reason: &Reason::new(reason),
+                    });
+                    return Err(Stop::Dropped);
+                }
                 Ok((*event, document))
             }
             Decoded::NotCatalog(reason) => {
@@ -253,6 +261,24 @@ impl Chain {
                 });
                 Err(Stop::Dropped)
             }
+        }
+    }
+
+    /// Why a slave has no use for an event, as a phrase. A master whose objects are read announces
+    /// each change twice: as it came, and as what the object is now; slaves want one of the two.
+    fn is_for_others(&self, document: &Document) -> Option<&'static str> {
+        let Side::Slave { dialect, .. } = &self.side else {
+            return None;
+        };
+        let is_state = document.frame_dialect() == Some(Dialect::GeoServerRest);
+        match dialect {
+            Dialect::GeoServerRest if !is_state => {
+                Some("it announces a change, and does not say what the object is now")
+            }
+            Dialect::GeoServerCloud | Dialect::GeoNode if is_state => {
+                Some("it says what an object is now, and the slave takes announcements")
+            }
+            _ => None,
         }
     }
 

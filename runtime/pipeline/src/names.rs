@@ -4,14 +4,13 @@
 //! delivery that taught it is accepted. A torn last line, from a crash, is left out when the file
 //! is read: its delivery was not accepted, and comes again.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use weir_event::index::Entry;
 use weir_event::{Event, Index};
 
-use crate::disk::{append_to, replace_file};
+use crate::disk::Journal;
 
 /// An [`Index`] with a file behind it.
 #[derive(Debug, Default)]
@@ -22,47 +21,21 @@ pub struct Names {
     pending: String,
 }
 
-#[derive(Debug)]
-struct Journal {
-    path: PathBuf,
-    file: File,
-}
-
 impl Names {
     /// Names that are kept in this file, which is made if it is not there.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut index = Index::default();
-        let mut lines = 0_usize;
-        match File::open(path) {
-            Ok(file) => {
-                for line in BufReader::new(file).split(b'\n') {
-                    lines += 1;
-                    let entry = std::str::from_utf8(&line?).ok().map(Entry::from_json_line);
-                    if let Some(Ok(entry)) = entry {
-                        index.restore(entry);
-                    }
-                }
+        let mut journal = Journal::open(path, |line| {
+            if let Ok(entry) = Entry::from_json_line(line) {
+                index.restore(entry);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let mut names = Self {
+        })?;
+        journal.compact(index.entries().map(|entry| entry.to_json_line()))?;
+        Ok(Self {
             index,
-            journal: None,
+            journal: Some(journal),
             pending: String::new(),
-        };
-        let kept = names.index.entries().count();
-        if lines > 2 * kept {
-            names.rewrite(path)?;
-        }
-        let file = append_to(path)?;
-        names.journal = Some(Journal {
-            path: path.to_owned(),
-            file,
-        });
-        // Whatever a crash left of the last line ends here.
-        names.pending.push('\n');
-        Ok(names)
+        })
     }
 
     /// Fills in the names that the event lacks, and learns those that it tells.
@@ -81,34 +54,18 @@ impl Names {
         let Some(journal) = &mut self.journal else {
             return Ok(());
         };
-        if self.pending.len() <= 1 {
-            return Ok(());
+        if !self.pending.is_empty() {
+            journal.append(&self.pending)?;
+            self.pending.clear();
         }
-        let told = |error: io::Error| {
-            io::Error::new(error.kind(), format!("{}: {error}", journal.path.display()))
-        };
-        journal
-            .file
-            .write_all(self.pending.as_bytes())
-            .map_err(told)?;
-        journal.file.sync_data().map_err(told)?;
-        self.pending.clear();
         Ok(())
-    }
-
-    fn rewrite(&self, path: &Path) -> io::Result<()> {
-        let mut text = String::new();
-        for entry in self.index.entries() {
-            text.push_str(&entry.to_json_line());
-            text.push('\n');
-        }
-        replace_file(path, text.as_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::OpenOptions;
+    use std::io::Write as _;
 
     use weir_event::{Action, Kind, Object, Reference};
 

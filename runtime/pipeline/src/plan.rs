@@ -116,6 +116,9 @@ pub struct MasterPlan {
     pub dialect: Dialect,
     pub source: SourcePlan,
     pub source_place: Place,
+    /// Where what an event is about is read, if it is.
+    pub rest: Option<NodePlan>,
+    pub rest_place: Place,
     pub stages: Vec<StagePlan>,
     pub route: Option<StagePlan>,
     pub policy: Policy,
@@ -163,6 +166,29 @@ pub enum SinkEnd {
     },
     File(PathBuf),
     Stdout,
+    /// A GeoServer, made what events of `geoserver-rest` say.
+    GeoServer {
+        node: NodePlan,
+        /// How long a change waits for what it refers to.
+        dependency_timeout: Duration,
+    },
+}
+
+/// How a GeoServer is spoken to over its REST interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodePlan {
+    /// `https://host/geoserver`; whether it is one, its reader can tell.
+    pub url: String,
+    pub login: LoginPlan,
+    /// A file of certificates in PEM that are trusted beside those of the system.
+    pub authorities: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoginPlan {
+    None,
+    Basic { user: String, password: Secret },
+    Header { name: String, token: Secret },
 }
 
 /// A text that does not show in logs.

@@ -11,7 +11,7 @@ use weir_wasm::Workshop;
 
 use crate::args::CheckArgs;
 use crate::config::{Config, Unfit};
-use crate::ends::{amqp_url, bus_address, bus_settings, foreign, wrong_files};
+use crate::ends::{amqp_url, bus_address, bus_settings, foreign, node, nodes, wrong_files};
 use crate::supervisor::{chains, host};
 
 /// What a check cannot know.
@@ -73,6 +73,9 @@ async fn look(args: &CheckArgs, workshop: Workshop) -> anyhow::Result<String> {
         let (problems, missing) = try_brokers(&plan).await;
         found.extend(problems);
         waits = missing;
+        let (problems, told) = try_nodes(&plan).await;
+        found.extend(problems);
+        waits.extend(told);
     }
     plan.fit(found)?;
     let bus = match (&plan.bus, args.offline) {
@@ -119,6 +122,26 @@ async fn try_brokers(plan: &Plan) -> (Vec<Problem>, Vec<String>) {
         }
     }
     (found, waits)
+}
+
+/// Asks every GeoServer that the plan names which version it is; says what is wrong, and what they
+/// are.
+async fn try_nodes(plan: &Plan) -> (Vec<Problem>, Vec<String>) {
+    let (mut found, mut told) = (Vec::new(), Vec::new());
+    for named in nodes(plan) {
+        let version = async {
+            let node = node(named.node)?;
+            anyhow::Ok(node.version().await?.to_string())
+        };
+        match version.await {
+            Ok(version) => told.push(format!(
+                "  {}: GeoServer {version} at {}",
+                named.pipeline, named.node.url
+            )),
+            Err(error) => found.push(Problem::at(named.place, format!("{error:#}"))),
+        }
+    }
+    (found, told)
 }
 
 /// What is otherwise on the broker than Weir wants it.

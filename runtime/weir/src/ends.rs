@@ -1,6 +1,7 @@
 //! The ends of pipelines: what [`weir_pipeline::ends`] asks for, on what there is.
 
 mod broker;
+mod geoserver;
 mod lines;
 
 use anyhow::Context as _;
@@ -11,11 +12,13 @@ use weir_pipeline::file::{Place, Problem};
 use weir_pipeline::line::Policy;
 use weir_pipeline::names::Names;
 use weir_pipeline::plan::{
-    self, BusPlan, MasterPlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
+    self, BusPlan, MasterPlan, NodePlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
 };
 use weir_pipeline::reorder::{self, Reordered};
 
 pub(crate) use broker::{BusSink, BusSource};
+pub(crate) use geoserver::node;
+use geoserver::GeoServerSink;
 use lines::{LineSink, LineSource};
 
 /// Both ends of a pipeline.
@@ -32,7 +35,8 @@ impl Ends {
                 Self::of_master(bus, plan, master).await
             }
             PipelineId::Slave(name) => {
-                Self::of_slave(bus, plan.slave(name).context("there is no such slave")?)
+                let slave = plan.slave(name).context("there is no such slave")?;
+                Self::of_slave(bus, plan, slave)
             }
         };
         ends.with_context(|| id.to_string())
@@ -77,7 +81,7 @@ impl Ends {
     }
 
     /// From the slave's queue to its sink.
-    fn of_slave(bus: &Bus, slave: &SlavePlan) -> anyhow::Result<Self> {
+    fn of_slave(bus: &Bus, plan: &Plan, slave: &SlavePlan) -> anyhow::Result<Self> {
         let sink: Box<dyn Sink> = match &slave.sink.end {
             SinkEnd::Amqp {
                 url,
@@ -93,6 +97,17 @@ impl Ends {
                 Box::new(sink.with_context(|| format!("cannot write {}", path.display()))?)
             }
             SinkEnd::Stdout => Box::new(LineSink::stdout()),
+            SinkEnd::GeoServer {
+                node: at,
+                dependency_timeout,
+            } => {
+                let path = plan.state.join("applied").join(format!("{}.jsonl", slave.name));
+                let told = || format!("cannot keep what was applied in {}", path.display());
+                let (window, patience) = (slave.policy.capacity, *dependency_timeout);
+                Box::new(
+                    GeoServerSink::open(node(at)?, &path, window, patience).with_context(told)?,
+                )
+            }
         };
         let consumer = bus.slave(&slave.name, prefetch(&slave.policy));
         let source = Box::new(BusSource::new(consumer));
@@ -165,13 +180,44 @@ pub(crate) fn foreign(plan: &Plan) -> impl Iterator<Item = Foreign<'_>> {
     masters.chain(slaves)
 }
 
+/// A GeoServer that a plan names, and where.
+pub(crate) struct Named<'a> {
+    pub(crate) pipeline: PipelineId,
+    pub(crate) node: &'a NodePlan,
+    pub(crate) place: &'a Place,
+}
+
+/// The GeoServers that masters read from, and those that slaves write to.
+pub(crate) fn nodes(plan: &Plan) -> impl Iterator<Item = Named<'_>> {
+    let masters = plan.masters.iter().filter_map(|master| {
+        Some(Named {
+            pipeline: PipelineId::Master(master.name.clone()),
+            node: master.rest.as_ref()?,
+            place: &master.rest_place,
+        })
+    });
+    let slaves = plan.slaves.iter().filter_map(|slave| {
+        let SinkEnd::GeoServer { node, .. } = &slave.sink.end else {
+            return None;
+        };
+        Some(Named {
+            pipeline: PipelineId::Slave(slave.name.clone()),
+            node,
+            place: &slave.sink.place,
+        })
+    });
+    masters.chain(slaves)
+}
+
 /// What is wrong with the URLs of a plan; only their reader can tell.
 pub(crate) fn wrong_urls(plan: &Plan) -> Vec<Problem> {
     let bus = bus_address(&plan.bus).err();
     let bus = bus.map(|error| (error, &plan.bus_place));
     let foreign = foreign(plan).filter_map(|end| Some((amqp_url(end.url).err()?, end.place)));
+    let nodes = nodes(plan).filter_map(|named| Some((node(named.node).err()?, named.place)));
     bus.into_iter()
         .chain(foreign)
+        .chain(nodes)
         .map(|(error, place)| Problem::at(place, format!("{error:#}")))
         .collect()
 }

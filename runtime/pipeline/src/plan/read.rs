@@ -3,6 +3,7 @@
 
 mod bus;
 mod ends;
+mod node;
 mod values;
 
 use std::path::{Component, Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::line::{OnFailure, Policy};
 
 use bus::{Broker, bus};
 use ends::{sink_plan, source_plan};
+use node::node_plan;
 use values::{Names, bytes, dialect, duration, path};
 
 pub(super) fn plan<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, file: &Path) -> Option<Plan> {
@@ -247,6 +249,13 @@ fn master<'a>(
     });
     let source_place = source.as_ref().map(|table| reader.place(table.at));
     let source = source.and_then(|table| source_plan(reader, table, broker, dialect));
+    let rest = table.table(reader, "rest", "rest");
+    let rest_place = rest.as_ref().map(|table| reader.place(table.at));
+    let rest = rest.map(|mut table| {
+        let node = node_plan(reader, &mut table);
+        table.finish(reader);
+        node
+    });
     let stages = stages(reader, &mut table, &owner, plugins);
     let route = table.table(reader, "route", "route");
     let route = route.and_then(|table| stage(reader, table, &owner, plugins));
@@ -256,7 +265,13 @@ fn master<'a>(
         name: name?,
         dialect: dialect?,
         source: source?,
+        rest_place: rest_place.or_else(|| source_place.clone())?,
         source_place: source_place?,
+        // What is wrong with it was said.
+        rest: match rest {
+            Some(rest) => Some(rest?),
+            None => None,
+        },
         stages,
         route,
         policy,

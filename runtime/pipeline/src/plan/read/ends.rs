@@ -6,8 +6,9 @@ use std::time::Duration;
 use weir_event::{CloudVersion, Dialect};
 
 use super::bus::Broker;
+use super::node::node_plan;
 use super::values::{amqp_url, dialect, duration};
-use crate::file::{Reader, Table, advice};
+use crate::file::{Place, Reader, Table, advice};
 use crate::plan::{Secret, SinkEnd, SinkPlan, SourcePlan};
 
 /// Events of GeoServer Cloud that were seen swapped were a millisecond apart.
@@ -22,7 +23,7 @@ pub(super) fn source_plan<'a>(
     broker: &Broker,
     dialect: Option<Dialect>,
 ) -> Option<SourcePlan> {
-    let source = match end_type(reader, &mut table, &["amqp", "file", "stdin"], None)? {
+    let source = match end_type(reader, &mut table, &["amqp", "file", "stdin"])? {
         "amqp" => {
             let url = broker_url(reader, &mut table, broker);
             let exchange = short_string(reader, &mut table, "exchange");
@@ -66,12 +67,12 @@ pub(super) fn sink_plan<'a>(
     mut table: Table<'a>,
     broker: &Broker,
 ) -> Option<SinkPlan> {
-    let later = Some((
-        "geoserver",
-        "the sink `geoserver` is not in this version: use `amqp`, `file` or `stdout`",
-    ));
     let place = reader.place(table.at);
-    let end = end_type(reader, &mut table, &["amqp", "file", "stdout"], later)?;
+    let types = ["amqp", "file", "stdout", "geoserver"];
+    let end = end_type(reader, &mut table, &types)?;
+    if end == "geoserver" {
+        return geoserver_sink(reader, table, place);
+    }
     let is_cloud_events = !table.has("dialect") && reader.is_whole(table.at);
     let dialect = match dialect(reader, &mut table) {
         None if is_cloud_events => Some(Dialect::CloudEvents),
@@ -109,25 +110,44 @@ pub(super) fn sink_plan<'a>(
     })
 }
 
+/// For how long a change waits for what it refers to, where nobody says: what belongs together
+/// comes within seconds.
+const DEPENDENCY_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn geoserver_sink<'a>(
+    reader: &mut Reader<'a>,
+    mut table: Table<'a>,
+    place: Place,
+) -> Option<SinkPlan> {
+    for key in ["dialect", "version"] {
+        let why = "has no meaning here: a GeoServer takes the state of objects, `geoserver-rest`";
+        table.refuse(reader, key, why);
+    }
+    let node = node_plan(reader, &mut table);
+    let timeout = table.parsed(reader, "dependency_timeout", duration);
+    table.finish(reader);
+    Some(SinkPlan {
+        dialect: Dialect::GeoServerRest,
+        version: None,
+        end: SinkEnd::GeoServer {
+            node: node?,
+            dependency_timeout: timeout.unwrap_or(DEPENDENCY_TIMEOUT),
+        },
+        place,
+    })
+}
+
 /// The `type` of a source or sink; after a problem with it the other keys mean nothing.
 fn end_type<'a>(
     reader: &mut Reader<'a>,
     table: &mut Table<'a>,
     types: &[&'static str],
-    later: Option<(&str, &str)>,
 ) -> Option<&'static str> {
     let named = table.string(reader, "type")?;
     let known = types.iter().find(|name| **name == named.value);
     if known.is_none() {
-        match later {
-            Some((name, message)) if name == named.value => {
-                reader.problem(named.span, message, None);
-            }
-            _ => {
-                let message = format!("`type` cannot be `{}`", named.value);
-                reader.problem(named.span, message, Some(advice(&named.value, types)));
-            }
-        }
+        let message = format!("`type` cannot be `{}`", named.value);
+        reader.problem(named.span, message, Some(advice(&named.value, types)));
     }
     known.copied()
 }

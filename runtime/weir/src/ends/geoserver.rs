@@ -1,0 +1,81 @@
+//! GeoServers, as slaves.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use weir_event::Message;
+use weir_geoserver::{Authority, Login, Node, Settings};
+use weir_pipeline::disk::Journal;
+use weir_pipeline::ends::{Confirmation, Sink, SinkFailure};
+use weir_pipeline::plan::{LoginPlan, NodePlan};
+use weir_replication::{Failed, Keep, Memory, Replica, Slave};
+
+/// A GeoServer that is spoken to as the plan says. Nothing is asked of it yet.
+pub(crate) fn node(plan: &NodePlan) -> anyhow::Result<Node> {
+    let login = match &plan.login {
+        LoginPlan::None => Login::NONE,
+        LoginPlan::Basic { user, password } => Login::basic(user, password.reveal())?,
+        LoginPlan::Header { name, token } => Login::header(name, token.reveal())?,
+    };
+    let mut settings = Settings::new(plan.url.parse()?, login);
+    if let Some(path) = &plan.authorities {
+        let told = || format!("cannot use the certificates in {}", path.display());
+        let pem = std::fs::read(path).with_context(told)?;
+        settings.authorities = Authority::from_pem(&pem).with_context(told)?;
+    }
+    Ok(Node::new(settings)?)
+}
+
+/// A slave that is made what frames of `geoserver-rest` say.
+pub(crate) struct GeoServerSink(Slave);
+
+impl GeoServerSink {
+    /// What was applied is remembered in a file, for which `memory` is the path.
+    pub(crate) fn open(
+        node: Node,
+        memory: &Path,
+        window: usize,
+        dependency_timeout: Duration,
+    ) -> io::Result<Self> {
+        let mut known = Memory::default();
+        let mut journal = Journal::open(memory, |line| known.restore(line))?;
+        journal.compact(known.lines())?;
+        let replica = Replica::new(node, known);
+        let keep = Box::new(Kept(journal));
+        Ok(Self(Slave::start(
+            replica,
+            keep,
+            window,
+            dependency_timeout,
+        )))
+    }
+}
+
+struct Kept(Journal);
+
+impl Keep for Kept {
+    fn keep(&mut self, lines: &str) -> io::Result<()> {
+        self.0.append(lines)
+    }
+}
+
+#[async_trait]
+impl Sink for GeoServerSink {
+    async fn publish(&mut self, message: Message) -> u64 {
+        self.0.publish(message.payload).await
+    }
+
+    async fn confirmed(&mut self) -> Confirmation {
+        let settled = self.0.settled().await;
+        Confirmation {
+            ticket: settled.ticket,
+            result: settled.result.map_err(|failed| match failed {
+                Failed::Transient(reason) => SinkFailure::Transient(reason),
+                Failed::Permanent(reason) => SinkFailure::Permanent(reason),
+            }),
+        }
+    }
+}
