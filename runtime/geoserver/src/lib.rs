@@ -37,6 +37,7 @@ mod doubt;
 mod encoding;
 mod error;
 mod file;
+mod find;
 mod name;
 mod node;
 mod object;

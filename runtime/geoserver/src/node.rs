@@ -308,7 +308,7 @@ impl Node {
     }
 
     /// What `read` makes of a document that is no address's.
-    async fn document<T>(
+    pub(crate) async fn document<T>(
         &self,
         path: String,
         read: impl Fn(&Value) -> Result<T, Reason> + Send,
@@ -348,7 +348,7 @@ impl Node {
         Reason::new(format_args!("{method} {}{path}", self.url()))
     }
 
-    fn error(&self, method: &Method, path: &str, failure: Failure) -> CallError {
+    pub(crate) fn error(&self, method: &Method, path: &str, failure: Failure) -> CallError {
         CallError {
             call: self.call(method, path),
             failure,

@@ -248,3 +248,43 @@ async fn documents_are_handed_out_as_they_are() {
         "{tiles}"
     );
 }
+
+#[tokio::test]
+async fn what_a_store_publishes_is_found_by_its_name() {
+    let recordings = Recordings::read();
+    let server = Server::start(move |request| {
+        let moved = [
+            (
+                "north/featuretypes/",
+                "north/datastores/props/featuretypes/",
+            ),
+            (
+                "north/coverages/",
+                "north/coveragestores/heights/coverages/",
+            ),
+            ("south/wmslayers/", "south/wmsstores/casc/wmslayers/"),
+            ("south/wmtslayers/", "south/wmtsstores/tcasc/layers/"),
+        ];
+        let mut request = request.clone();
+        for (short, long) in moved {
+            request.target = request.target.replace(short, long);
+        }
+        recordings.answer(&request)
+    })
+    .await;
+    let node = node(&server.url);
+    for (kind, within, store, what) in [
+        (StoreKind::Data, "north", "props", "wells_b"),
+        (StoreKind::Coverage, "north", "heights", "heights_b"),
+        (StoreKind::Wms, "south", "casc", "far_rivers"),
+        (StoreKind::Wmts, "south", "tcasc", "far_tiles"),
+    ] {
+        let (object, document) = node
+            .find(kind, &workspace(within), &name(what))
+            .await
+            .unwrap();
+        assert_eq!(object, resource(kind, within, store, what));
+        let (_, inner) = document.as_object().unwrap().iter().next().unwrap();
+        assert_eq!(inner["name"], what);
+    }
+}

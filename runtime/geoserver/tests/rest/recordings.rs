@@ -15,8 +15,7 @@ struct Recorded {
 
 impl Recordings {
     pub(crate) fn read() -> Self {
-        let path = format!("{}/tests/fixtures/reads.md", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = include_str!("../fixtures/reads.md");
         let sections = text.split("\n## ").skip(1).map(|section| {
             let (title, rest) = section.split_once('\n').unwrap();
             let call = title.split("  — ").next().unwrap().trim().to_owned();
