@@ -9,12 +9,14 @@
 //! say is known here.
 
 mod document;
+mod master;
 mod memory;
 mod replica;
 mod slave;
 mod target;
 
+pub use master::{HydrateError, Master, MasterSettings, Nothing, Walk};
 pub use memory::Memory;
 pub use replica::{Applied, ApplyError, Drift, Replica};
 pub use slave::{Failed, Keep, Settled, Slave};
-pub use target::{Target, TargetError, is_body, store_kind, style_format};
+pub use target::{Target, TargetError, is_body, store_kind, style_format, style_media_type};

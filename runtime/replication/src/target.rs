@@ -110,6 +110,19 @@ pub fn style_format(media_type: &str) -> Option<StyleFormat> {
     })
 }
 
+/// The media type of a style's body by the `format` and the `languageVersion` of its info. The inverse
+/// of [`style_format`].
+pub fn style_media_type(format: &str, version: &str) -> Option<&'static str> {
+    Some(match format.to_ascii_lowercase().as_str() {
+        "sld" if version.starts_with("1.1") => "application/vnd.ogc.se+xml",
+        "sld" => "application/vnd.ogc.sld+xml",
+        "css" => "application/vnd.geoserver.geocss+css",
+        "ysld" => "application/vnd.geoserver.ysld+yaml",
+        "mbstyle" => "application/vnd.geoserver.mbstyle+json",
+        _ => return None,
+    })
+}
+
 /// True if a content is the body of a style, where its kind is one.
 pub fn is_body(content: Option<&RestContent>) -> bool {
     content.is_some_and(|content| !matches!(content, RestContent::Json(_)))

@@ -1,0 +1,69 @@
+//! Frames of what was read.
+
+use sha2::{Digest as _, Sha256};
+use weir_event::{Action, Event, Kind, MAX_ID, RestContent, RestFrame, RestPlace};
+
+/// What one object is now.
+pub(super) struct State {
+    pub(super) kind: Kind,
+    /// What the master calls it now.
+    pub(super) place: RestPlace,
+    pub(super) previous: Option<RestPlace>,
+    /// `None` if it is not there.
+    pub(super) content: Option<RestContent>,
+}
+
+/// The frames of what a hint came to.
+pub(super) fn frames(hint: &Event, states: Vec<State>) -> Vec<RestFrame> {
+    let author = hint
+        .attribute("authid")
+        .filter(|author| !author.is_empty() && hint.attribute("authtype") == Some("user"));
+    let count = states.len();
+    let frame = |(index, state): (usize, State)| RestFrame {
+        action: match (&state.content, &hint.action) {
+            (None, _) => Action::Removed,
+            (Some(_), Action::Added) => Action::Added,
+            // What was removed and is there was made anew.
+            (Some(_), _) => Action::Modified,
+        },
+        kind: state.kind,
+        master: state.place.clone(),
+        place: state.place,
+        // What is gone is gone by its last name.
+        previous: state.previous.filter(|_| state.content.is_some()),
+        id: id(&hint.id, (count > 1).then_some(index + 1)),
+        time: hint.time.clone(),
+        sequence: hint.sequence,
+        author: author.map(str::to_owned),
+        content: state.content,
+    };
+    states.into_iter().enumerate().map(frame).collect()
+}
+
+/// The id of one of several frames of a hint: that of the hint and a number, or a digest of it where
+/// that would be too long.
+fn id(hint: &str, number: Option<usize>) -> String {
+    let number = number.map_or_else(String::new, |number| format!("#{number}"));
+    if hint.is_empty() || hint.len() + number.len() > MAX_ID {
+        format!("{:x}{number}", Sha256::digest(hint))
+    } else {
+        format!("{hint}{number}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_room_for_a_number_and_stay_apart() {
+        assert_eq!(id("a", None), "a");
+        assert_eq!(id("a", Some(2)), "a#2");
+        let long = "x".repeat(MAX_ID);
+        assert_eq!(id(&long, None), long);
+        let numbered = id(&long, Some(12));
+        assert_eq!(numbered.len(), 64 + 3);
+        assert_eq!(numbered, id(&long, Some(12)));
+        assert_ne!(numbered, id(&"y".repeat(MAX_ID), Some(12)));
+    }
+}
