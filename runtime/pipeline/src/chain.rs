@@ -7,10 +7,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use weir_event::{
-    CloudVersion, Decoded, Dialect, Document, Event, HeaderValue, Message, Reason, Subscription,
+    CloudVersion, Decoded, Dialect, Document, Event, HeaderValue, Message, Reason, RestFrame,
+    Subscription,
 };
 use weir_wasm::{Fault, Filter, Judgement, Outcome, Router, Transform};
 
+use crate::hydrate::Hydration;
 use crate::line::{Processed, Rejection};
 use crate::names::Names;
 use crate::observe::{Observation, Observer};
@@ -103,6 +105,12 @@ impl From<Fault> for Stop {
     }
 }
 
+impl Taken {
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+}
+
 impl Chain {
     /// Takes in a message: decodes it, and gives it the names that are known. To be called in the
     /// order of the messages, since they teach names. If there is no event for the stages, gives
@@ -124,10 +132,15 @@ impl Chain {
             .map_err(Stop::into_processed)
     }
 
-    /// Takes an event through the stages, to the messages for the sink. Several events may be on
-    /// their way at one time.
-    pub async fn finish(&self, taken: Taken, observer: &dyn Observer) -> Processed<Message> {
-        match self.outcomes(taken, observer).await {
+    /// Takes an event through the stages, to the messages for the sink; after it what the object is
+    /// now, where that is read. Several events may be on their way at one time.
+    pub(crate) async fn finish(
+        &self,
+        taken: Taken,
+        hydration: Option<Hydration>,
+        observer: &dyn Observer,
+    ) -> Processed<Message> {
+        match self.outcomes(taken, hydration, observer).await {
             Ok(processed) => processed,
             Err(stop) => stop.into_processed(),
         }
@@ -142,7 +155,7 @@ impl Chain {
         observer: &dyn Observer,
     ) -> Processed<Message> {
         match self.take(message, redelivered, names, observer) {
-            Ok(taken) => self.finish(taken, observer).await,
+            Ok(taken) => self.finish(taken, None, observer).await,
             Err(processed) => processed,
         }
     }
@@ -150,30 +163,69 @@ impl Chain {
     async fn outcomes(
         &self,
         taken: Taken,
+        hydration: Option<Hydration>,
         observer: &dyn Observer,
     ) -> Result<Processed<Message>, Stop> {
-        let Taken {
+        let states = match hydration {
+            Some(hydration) => {
+                let states = hydration.states(&taken.event, observer).await;
+                self.states(states.map_err(Stop::reject)?, observer)?
+            }
+            None => Vec::new(),
+        };
+        let mut messages = Vec::new();
+        let mut bytes = 0;
+        for Taken {
             event,
             document,
             payload,
-        } = taken;
-        let events = self.run_stages(event, observer).await?;
-        let mut messages = Vec::with_capacity(events.len());
-        let mut bytes = 0;
-        let documents = std::iter::repeat_n(document, events.len());
-        for (event, document) in events.into_iter().zip(documents) {
-            let slaves = self.route(&event, observer).await?;
-            let message = self.encode(event, document, slaves)?;
-            // What left as it came is held once.
-            let shared = message.payload.as_ptr() == payload.as_ptr();
-            bytes += message.size() - if shared { message.payload.len() } else { 0 };
-            messages.push(message);
-            // One outcome is no larger than its message and its stages may make it.
-            if messages.len() > 1 {
-                self.check_bytes(bytes)?;
+        } in std::iter::once(taken).chain(states)
+        {
+            let events = self.run_stages(event, observer).await?;
+            let documents = std::iter::repeat_n(document, events.len());
+            for (event, document) in events.into_iter().zip(documents) {
+                let slaves = self.route(&event, observer).await?;
+                let message = self.encode(event, document, slaves)?;
+                // What left as it came is held once.
+                let shared = message.payload.as_ptr() == payload.as_ptr();
+                bytes += message.size() - if shared { message.payload.len() } else { 0 };
+                messages.push(message);
+                // One outcome is no larger than its message and its stages may make it.
+                if messages.len() > 1 {
+                    self.check_bytes(bytes)?;
+                }
             }
         }
         Ok(Processed::Outcomes { messages, bytes })
+    }
+
+    /// Frames that were read at the master, as events.
+    fn states(
+        &self,
+        frames: Vec<RestFrame>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Taken>, Stop> {
+        let Side::Master { source, .. } = &self.side else {
+            return Ok(Vec::new());
+        };
+        let mut states = Vec::with_capacity(frames.len());
+        for frame in frames {
+            let message = Message {
+                payload: frame.to_payload(),
+                content_type: Some("application/json".to_owned()),
+                ..Message::default()
+            };
+            let decoded = Dialect::GeoServerRest.decode(&message, source);
+            if let Decoded::Event(event, document) = decoded.map_err(Stop::reject)? {
+                observer.observe(&Observation::Hydrated { event: &event });
+                states.push(Taken {
+                    event: *event,
+                    document,
+                    payload: message.payload,
+                });
+            }
+        }
+        Ok(states)
     }
 
     fn check_bytes(&self, bytes: usize) -> Result<(), Stop> {

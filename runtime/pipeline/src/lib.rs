@@ -10,6 +10,7 @@
 //! - [`crashes`]: messages that end the process, counted.
 //! - [`letter`]: what a dead letter is made of.
 //! - [`ends`]: what a source and a sink are. Their implementations live with the binary.
+//! - [`hydrate`]: what a hint comes to, where the objects of a master are read.
 //! - [`reorder`]: a source whose messages may arrive swapped.
 //! - [`names`]: what masters learned of the names of objects; [`disk`]: how it is kept.
 //! - [`observe`]: what happens to events, for those who count and log it.
@@ -27,6 +28,7 @@ pub mod crashes;
 pub mod disk;
 pub mod ends;
 pub mod file;
+pub mod hydrate;
 pub mod letter;
 pub mod line;
 pub mod names;

@@ -9,6 +9,8 @@ use weir_event::{Event, Message, Reason};
 pub enum Observation<'a> {
     /// A delivery was decoded.
     Decoded { event: &'a Event, redelivered: bool },
+    /// What the event before it is about was read at the master: this is what it is now.
+    Hydrated { event: &'a Event },
     /// A filter lets an event go on.
     Kept { stage: &'a str, event: &'a Event },
     /// A stage turned an event into others: one that is equal means that it had nothing to do.

@@ -288,7 +288,8 @@ impl Plan {
             PipelineId::Master(name) => {
                 let ends = |plan: &Self| {
                     let master = plan.master(name)?;
-                    Some((master.source.clone(), master.dialect, master.policy.clone()))
+                    let ends = (master.source.clone(), master.rest.clone());
+                    Some((ends, master.dialect, master.policy.clone()))
                 };
                 ends(self).is_some() && ends(self) == ends(other)
             }

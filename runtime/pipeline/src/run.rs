@@ -18,6 +18,7 @@ use self::work::{Done, Hands};
 use crate::chain::Chain;
 use crate::crashes::{Crashes, InHand, Verdict};
 use crate::ends::{Confirmation, Delivery, EndError, Received, Sink, Source};
+use crate::hydrate::{Hydrate, Hydrator};
 use crate::letter::dead_letter;
 use crate::line::{Line, Notice, Policy, Processed, Rejection, Settled, Step};
 use crate::names::Names;
@@ -32,6 +33,8 @@ pub struct Pipeline {
     pub name: String,
     pub source: Box<dyn Source>,
     pub sink: Box<dyn Sink>,
+    /// Where the objects of a master are read, if they are.
+    pub hydrate: Option<Arc<dyn Hydrate>>,
     /// Where dead letters go.
     pub dead: Box<dyn Sink>,
     /// The chain in service. A new one takes over between two events.
@@ -90,6 +93,7 @@ impl Pipeline {
             name,
             source,
             sink,
+            hydrate,
             dead,
             chain,
             names,
@@ -105,6 +109,7 @@ impl Pipeline {
         let mut engine = Engine {
             source,
             sink,
+            hydrator: hydrate.map(Hydrator::new),
             dead,
             names,
             crashes,
@@ -140,6 +145,7 @@ impl Pipeline {
 struct Engine {
     source: Box<dyn Source>,
     sink: Box<dyn Sink>,
+    hydrator: Option<Hydrator>,
     dead: Box<dyn Sink>,
     names: Names,
     crashes: Crashes,
@@ -238,8 +244,16 @@ impl Engine {
                     };
                     let done = match processed {
                         Ok((taken, in_hand)) => {
-                            self.hands
-                                .begin(turn, chain, taken, in_hand, &self.observer)
+                            let hydrator = self.hydrator.as_ref();
+                            let hydration = hydrator.map(|hydrator| hydrator.turn(taken.event()));
+                            self.hands.begin(
+                                turn,
+                                chain,
+                                taken,
+                                hydration,
+                                in_hand,
+                                &self.observer,
+                            )
                         }
                         Err(processed) => Some(Done { turn, processed }),
                     };

@@ -12,7 +12,10 @@ use weir_geoserver::shape;
 pub(crate) const CIPHER: &str = "crypt1:";
 
 /// Members that are one node's own, at the top of an object.
-const OWN: &[&str] = &["id", "dateCreated", "dateModified", "_default"];
+const OWN: &[&str] = &["id", "_default"];
+
+/// When a node did something, wherever that stands.
+const DATES: &[&str] = &["dateCreated", "dateModified"];
 
 /// Members that hold addresses of people's own, where others hold links into the interface.
 const ADDRESSES: &[&str] = &[
@@ -25,24 +28,37 @@ const ADDRESSES: &[&str] = &[
 /// What GeoServer goes by where a member that is true or false is not said.
 const TRUE_UNLESS_SAID: &[&str] = &["enabled", "advertised", "queryable"];
 
-/// Members that cannot be emptied: GeoServer makes something else of it, or fails.
-const STAYS: &[&str] = &[
-    "attributes",
-    "bounds",
-    "defaultStyle",
-    "defaultWMSInterpolationMethod",
-    "internationalAbstract",
-    "internationalTitle",
-    "latLonBoundingBox",
-    "name",
-    "namespace",
-    "nativeBoundingBox",
-    "nativeCRS",
-    "resource",
-    "store",
-    "type",
-    "workspace",
+/// Members that an empty text empties. Of others GeoServer makes something that nobody wants, or
+/// fails: a box around nothing, no such projection policy. Those stay, and do not count.
+const EMPTIED: &[&str] = &[
+    "abstract",
+    "abstractTxt",
+    "alias",
+    "attribution",
+    "authorityURLs",
+    "cqlFilter",
+    "dataLinks",
+    "description",
+    "identifiers",
+    "interpolationMethods",
+    "keywords",
+    "legend",
+    "metadata",
+    "metadataLinks",
+    "path",
+    "requestSRS",
+    "responseSRS",
+    "srs",
+    "styles",
+    "supportedFormats",
+    "title",
+    "url",
 ];
+
+/// True if a node that has this member, which is not wanted, can be made to lack it.
+fn can_go(key: &str, value: &Value) -> bool {
+    EMPTIED.contains(&key) || value.is_boolean() || value.is_number()
+}
 
 /// A document without what is one node's own: what another one can be sent.
 pub(crate) fn portable(document: &Value) -> Value {
@@ -73,7 +89,7 @@ fn strip(value: &Value) -> Value {
         Value::Object(map) => {
             let kept = map
                 .iter()
-                .filter(|(key, value)| !is_link(key, value))
+                .filter(|(key, value)| !is_link(key, value) && !DATES.contains(&key.as_str()))
                 .map(|(key, value)| (key.clone(), strip(value)));
             Value::Object(kept.collect())
         }
@@ -191,8 +207,10 @@ fn compare_maps(
     if rules.may_say_more {
         return;
     }
+    // Below a member of the object, what is sent takes the place of all that is there.
+    let is_replaced = path.contains('.');
     for (key, value) in have.iter().filter(|(key, _)| counts(key)) {
-        if !want.contains_key(key) {
+        if !want.contains_key(key) && (is_replaced || can_go(key, value)) {
             compare(&below(key), key, &Value::Null, value, rules, found);
         }
     }
@@ -259,8 +277,8 @@ pub(crate) fn update(want: &Value, have: &Value, rules: Rules) -> Value {
         // To some members `null` does what nobody wants.
         update.retain(|_, value| !value.is_null());
         for (key, value) in have {
-            let stays = STAYS.contains(&key.as_str()) || is_unsaid(key, value);
-            if !stays && !update.contains_key(key) {
+            let goes = can_go(key, value) && !is_unsaid(key, value);
+            if goes && !update.contains_key(key) {
                 update.insert(key.clone(), nothing(key, value));
             }
         }

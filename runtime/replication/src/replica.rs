@@ -16,13 +16,13 @@ mod tiles;
 
 use serde_json::Value;
 use weir_event::{Action, Kind, RestContent, RestFrame};
-use weir_geoserver::{Node, Object, Removal};
+use weir_geoserver::{Name, Node, Object, Removal, StoreKind, Workspace};
 
 pub use self::error::ApplyError;
 use self::rename::Renamed;
 use self::styles::Shadows;
 use crate::memory::{Key, Known, Memory, digest};
-use crate::{Target, is_body};
+use crate::{Target, TargetError, is_body, store_kind};
 
 /// One GeoServer that is written to.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Replica {
 
     /// Makes the slave what the frame says.
     pub async fn apply(&mut self, frame: &RestFrame) -> Result<Applied, ApplyError> {
-        let Some(target) = about(frame)? else {
+        let Some(target) = self.target(frame).await? else {
             return Ok(Applied::Known);
         };
         if frame.action == Action::Removed {
@@ -111,7 +111,7 @@ impl Replica {
 
     /// How the slave differs from what the frame says; `None` if it does not. Writes nothing.
     pub async fn compare(&mut self, frame: &RestFrame) -> Result<Option<Drift>, ApplyError> {
-        let Some(target) = about(frame)? else {
+        let Some(target) = self.target(frame).await? else {
             return Ok(None);
         };
         if frame.action == Action::Removed {
@@ -123,6 +123,26 @@ impl Replica {
             // Secrets cannot be compared.
             Look::Same | Look::Differs(_) => None,
         })
+    }
+
+    /// Where the slave has what a frame is about; `None` if it has nothing of the kind.
+    async fn target(&self, frame: &RestFrame) -> Result<Option<Target>, ApplyError> {
+        let place = &frame.place;
+        // Of what the master does not have any more, nobody may know in which store it was.
+        if frame.action == Action::Removed
+            && place.store.is_none()
+            && let Some(kind) = resource_kind(&frame.kind)
+            && let (Some(workspace), Some(name)) = (&place.workspace, &place.name)
+        {
+            let workspace = Workspace::new(workspace.as_str()).map_err(TargetError::from)?;
+            let name = Name::new(name.as_str()).map_err(TargetError::from)?;
+            return match self.node.find(kind, &workspace, &name).await {
+                Ok((object, _)) => Ok(Some(Target::Object(object))),
+                Err(error) if error.is_missing() => Ok(None),
+                Err(error) => Err(error.into()),
+            };
+        }
+        about(frame)
     }
 
     async fn look(&mut self, target: &Target, content: &RestContent) -> Result<Look, ApplyError> {
@@ -225,7 +245,16 @@ impl Replica {
     }
 }
 
-/// Where the slave has what a frame is about; `None` if a slave has nothing of the kind to be set.
+/// The kind of the store in which a resource lies.
+fn resource_kind(kind: &Kind) -> Option<StoreKind> {
+    let is_resource = matches!(
+        kind,
+        Kind::FeatureType | Kind::Coverage | Kind::WmsLayer | Kind::WmtsLayer
+    );
+    store_kind(kind).filter(|_| is_resource)
+}
+
+/// Where a slave has what a frame is about; `None` if it has nothing of the kind to be set.
 fn about(frame: &RestFrame) -> Result<Option<Target>, ApplyError> {
     let is_state = frame.content.is_some() || frame.action == Action::Removed;
     // REST can say which workspace is the default one, and of which store nobody can.

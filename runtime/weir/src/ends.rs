@@ -4,11 +4,14 @@ mod broker;
 mod geoserver;
 mod lines;
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use weir_bus::{Address, AmqpUrl, Bus, BusSettings, Prefetch};
 use weir_event::Message;
 use weir_pipeline::ends::{Sink, Source};
 use weir_pipeline::file::{Place, Problem};
+use weir_pipeline::hydrate::Hydrate;
 use weir_pipeline::line::Policy;
 use weir_pipeline::names::Names;
 use weir_pipeline::plan::{
@@ -18,13 +21,15 @@ use weir_pipeline::reorder::{self, Reordered};
 
 pub(crate) use broker::{BusSink, BusSource};
 pub(crate) use geoserver::node;
-use geoserver::GeoServerSink;
+use geoserver::{GeoServerSink, Reader};
 use lines::{LineSink, LineSource};
 
 /// Both ends of a pipeline.
 pub(crate) struct Ends {
     pub(crate) source: Box<dyn Source>,
     pub(crate) sink: Box<dyn Sink>,
+    /// Where the objects of a master are read.
+    pub(crate) hydrate: Option<Arc<dyn Hydrate>>,
 }
 
 impl Ends {
@@ -77,7 +82,15 @@ impl Ends {
             SourcePlan::Stdin => Box::new(LineSource::stdin(master.dialect, max_message)),
         };
         let sink = Box::new(BusSink(bus.publisher()));
-        Ok(Self { source, sink })
+        let hydrate = match &master.rest {
+            Some(rest) => Some(Arc::new(Reader::new(node(rest)?, master)) as Arc<dyn Hydrate>),
+            None => None,
+        };
+        Ok(Self {
+            source,
+            sink,
+            hydrate,
+        })
     }
 
     /// From the slave's queue to its sink.
@@ -111,7 +124,11 @@ impl Ends {
         };
         let consumer = bus.slave(&slave.name, prefetch(&slave.policy));
         let source = Box::new(BusSource::new(consumer));
-        Ok(Self { source, sink })
+        Ok(Self {
+            source,
+            sink,
+            hydrate: None,
+        })
     }
 }
 

@@ -66,7 +66,11 @@ impl Kept {
 
     async fn start(&self, ends: Option<Ends>, stop: &CancellationToken) -> anyhow::Result<Stopped> {
         let Self { id, plan, bus, .. } = self;
-        let Ends { source, sink } = match ends {
+        let Ends {
+            source,
+            sink,
+            hydrate,
+        } = match ends {
             Some(ends) => ends,
             None => Ends::open(bus, plan, id).await?,
         };
@@ -78,6 +82,7 @@ impl Kept {
             name: id.to_string(),
             source,
             sink,
+            hydrate,
             dead: Box::new(BusSink(bus.dead())),
             chain: self.chain.clone(),
             names: ends::names(plan, id)?,

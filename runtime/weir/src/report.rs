@@ -117,6 +117,9 @@ impl Observer for Report {
                 let (id, action, subject) = (&event.id, &event.action, &event.subject);
                 trace!(pipeline, event = id, %action, %subject, redelivered, "event");
             }
+            Observation::Hydrated { event } => {
+                debug!(pipeline, event = event.id, subject = %event.subject, action = %event.action, "read at the master");
+            }
             Observation::Kept { stage, event } => {
                 trace!(pipeline, stage, event = event.id, "kept");
             }

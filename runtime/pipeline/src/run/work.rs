@@ -17,6 +17,7 @@ use weir_event::{Message, Reason};
 
 use crate::chain::{Chain, Taken};
 use crate::crashes::InHand;
+use crate::hydrate::Hydration;
 use crate::line::{Processed, Rejection};
 use crate::observe::Observer;
 
@@ -54,12 +55,13 @@ impl Hands {
         turn: u64,
         chain: &Arc<Chain>,
         taken: Taken,
+        hydration: Option<Hydration>,
         in_hand: InHand,
         observer: &Arc<dyn Observer>,
     ) -> Option<Done> {
         let (chain, observer) = (Arc::clone(chain), Arc::clone(observer));
         let began = Instant::now();
-        let finish = async move { chain.finish(taken, &*observer).await };
+        let finish = async move { chain.finish(taken, hydration, &*observer).await };
         // A fault of our own must not hold up the events that follow either.
         let finish = AssertUnwindSafe(finish).catch_unwind().map(|finished| {
             drop(in_hand);

@@ -105,15 +105,18 @@ impl Replica {
     async fn make(&self, object: &Object, document: &Value) -> Result<(), ApplyError> {
         match self.node.create(object, document).await {
             Ok(()) => Ok(()),
-            Err(error) if error.is_missing() => Err(match container(object) {
-                Some(needs) => ApplyError::needs(Target::Object(needs), error),
-                None => error.into(),
-            }),
             // Where there is nothing to be created, there always is one.
             Err(CallError {
                 failure: Failure::NoSuchCall,
                 ..
             }) => Ok(self.node.change(object, document).await?),
+            // Without its container it is missing, or GeoServer stumbles over nothing, by the kind.
+            Err(error) if !error.is_transient() => match container(object) {
+                Some(needs) if error.is_missing() || self.have(&needs).await?.is_none() => {
+                    Err(ApplyError::needs(Target::Object(needs), error))
+                }
+                _ => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         }
     }
@@ -284,6 +287,7 @@ fn wanted(object: &Object, body: &Value, have: Option<&Value>) -> Result<Value, 
         Object::Style { .. } | Object::Service { .. } => {
             members.shift_remove("workspace");
         }
+        Object::Settings(Scope::Workspace(_)) => name_workspace(members),
         // Which one it is, and not what it is.
         Object::DefaultWorkspace => members.retain(|key, _| key == "name"),
         Object::DefaultNamespace => members.retain(|key, _| key == "prefix"),
@@ -299,6 +303,7 @@ fn compared(object: &Object, have: &Value) -> Value {
         match object {
             Object::Layer { .. } => drop(members.shift_remove("resource")),
             Object::Style { .. } => drop(members.shift_remove("workspace")),
+            Object::Settings(Scope::Workspace(_)) => name_workspace(members),
             Object::Resource { .. } if is_sql_view(members) => {
                 members.shift_remove("attributes");
             }
@@ -309,6 +314,13 @@ fn compared(object: &Object, have: &Value) -> Value {
         }
     }
     have
+}
+
+/// The workspace that settings are for by its name alone: GeoServer writes all of it there.
+fn name_workspace(settings: &mut Map<String, Value>) {
+    if let Some(workspace) = settings.get_mut("workspace") {
+        *workspace = name_only(workspace);
+    }
 }
 
 /// The styles of a layer by their names alone, in a list that keeps their order.

@@ -1,4 +1,4 @@
-//! GeoServers, as slaves.
+//! GeoServers: as masters that are read, and as slaves that are written to.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use weir_event::Message;
+use tracing::debug;
+use weir_event::{Event, Message, RestFrame};
 use weir_geoserver::{Authority, Login, Node, Settings};
 use weir_pipeline::disk::Journal;
 use weir_pipeline::ends::{Confirmation, Sink, SinkFailure};
-use weir_pipeline::plan::{LoginPlan, NodePlan};
-use weir_replication::{Failed, Keep, Memory, Replica, Slave};
+use weir_pipeline::hydrate::{Hydrate, HydrateFailure};
+use weir_pipeline::plan::{LoginPlan, MasterPlan, NodePlan};
+use weir_replication::{
+    Failed, HydrateError, Keep, Master, MasterSettings, Memory, Replica, Slave,
+};
 
 /// A GeoServer that is spoken to as the plan says. Nothing is asked of it yet.
 pub(crate) fn node(plan: &NodePlan) -> anyhow::Result<Node> {
@@ -27,6 +31,31 @@ pub(crate) fn node(plan: &NodePlan) -> anyhow::Result<Node> {
         settings.authorities = Authority::from_pem(&pem).with_context(told)?;
     }
     Ok(Node::new(settings)?)
+}
+
+/// A master whose objects are read.
+pub(crate) struct Reader(Master);
+
+impl Reader {
+    pub(crate) fn new(node: Node, plan: &MasterPlan) -> Self {
+        let settings = MasterSettings::new(format!("/masters/{}", plan.name));
+        Self(Master::new(node, settings))
+    }
+}
+
+#[async_trait]
+impl Hydrate for Reader {
+    async fn hydrate(&self, hint: &Event) -> Result<Vec<RestFrame>, HydrateFailure> {
+        match self.0.hydrate(hint).await {
+            Ok(frames) => Ok(frames),
+            Err(HydrateError::Nothing(why)) => {
+                debug!(event = hint.id, subject = %hint.subject, %why, "nothing is read");
+                Ok(Vec::new())
+            }
+            Err(HydrateError::Transient(reason)) => Err(HydrateFailure::Transient(reason)),
+            Err(HydrateError::Permanent(reason)) => Err(HydrateFailure::Permanent(reason)),
+        }
+    }
 }
 
 /// A slave that is made what frames of `geoserver-rest` say.

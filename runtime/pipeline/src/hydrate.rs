@@ -1,0 +1,188 @@
+//! Hydration: a hint says that an object changed; what the object is now is asked of the master.
+//!
+//! Per object, what is fetched later leaves later: several hints are worked at one time, and
+//! outcomes leave in the order of their hints, so hints about one object are fetched one after the
+//! other, in their order. Hints about one object that wait together are one: the last of them tells
+//! what all of them would.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use weir_event::{Action, Event, Kind, Reason, RestFrame};
+
+use crate::observe::{Observation, Observer};
+
+/// The first and the longest pause before a master that is away is asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Where the objects of a master are read.
+#[async_trait]
+pub trait Hydrate: Send + Sync {
+    /// What a hint comes to: the state of what it is about, in the order in which a slave must have
+    /// it; nothing if there is nothing to be read.
+    async fn hydrate(&self, hint: &Event) -> Result<Vec<RestFrame>, HydrateFailure>;
+}
+
+/// Why the state of an object is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HydrateFailure {
+    /// The master is away or busy: it is waited for, without end.
+    #[error("{0}")]
+    Transient(Reason),
+    /// The hint will never come to anything.
+    #[error("{0}")]
+    Permanent(Reason),
+}
+
+/// The master of a pipeline, and the hints that are fetched or wait for it.
+pub(crate) struct Hydrator {
+    master: Arc<dyn Hydrate>,
+    /// The last hint about each object that is not done.
+    last: Arc<Mutex<HashMap<Key, Last>>>,
+}
+
+/// What is fetched together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    kind: String,
+    workspace: Option<String>,
+    name: Option<String>,
+}
+
+struct Last {
+    done: oneshot::Receiver<()>,
+    /// Set when a later hint tells the same.
+    is_told: Arc<AtomicBool>,
+    /// Which hint it is.
+    number: u64,
+}
+
+/// The turn of one hint.
+pub(crate) struct Hydration {
+    master: Arc<dyn Hydrate>,
+    last: Arc<Mutex<HashMap<Key, Last>>>,
+    key: Key,
+    number: u64,
+    before: Option<oneshot::Receiver<()>>,
+    is_told: Arc<AtomicBool>,
+    /// Tells the next one when it is dropped.
+    _done: oneshot::Sender<()>,
+}
+
+impl Key {
+    fn of(event: &Event) -> Self {
+        let subject = &event.subject;
+        let kind = match subject.kind {
+            // They have one name, and are read together.
+            Kind::FeatureType
+            | Kind::Coverage
+            | Kind::WmsLayer
+            | Kind::WmtsLayer
+            | Kind::Layer
+            | Kind::TileLayer
+            | Kind::Published => Kind::Published,
+            Kind::Namespace => Kind::Workspace,
+            ref other => other.clone(),
+        };
+        Self {
+            kind: kind.as_str().to_owned(),
+            workspace: subject.workspace.clone(),
+            name: subject.name.clone(),
+        }
+    }
+}
+
+impl Hydrator {
+    pub(crate) fn new(master: Arc<dyn Hydrate>) -> Self {
+        Self {
+            master,
+            last: Arc::default(),
+        }
+    }
+
+    /// Gives a hint its turn. To be called in the order of the hints.
+    pub(crate) fn turn(&self, hint: &Event) -> Hydration {
+        let key = Key::of(hint);
+        let (tell, done) = oneshot::channel();
+        let is_told = Arc::new(AtomicBool::new(false));
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.remove(&key);
+        let number = before.as_ref().map_or(0, |before| before.number + 1);
+        let now = Last {
+            done,
+            is_told: Arc::clone(&is_told),
+            number,
+        };
+        last.insert(key.clone(), now);
+        drop(last);
+        Hydration {
+            master: Arc::clone(&self.master),
+            last: Arc::clone(&self.last),
+            key,
+            number,
+            before: before.map(|before| {
+                before.is_told.store(true, Ordering::Release);
+                before.done
+            }),
+            is_told,
+            _done: tell,
+        }
+    }
+}
+
+impl Hydration {
+    /// What the hint comes to, when those before it about the same object have been fetched. Waits
+    /// for a master that is away.
+    pub(crate) async fn states(
+        mut self,
+        hint: &Event,
+        observer: &dyn Observer,
+    ) -> Result<Vec<RestFrame>, Reason> {
+        if let Some(before) = self.before.take() {
+            // It ends without a word, as well.
+            drop(before.await);
+        }
+        // What an object was called before a rename only this hint knows.
+        if hint.previous.is_none() && self.is_told.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.master.hydrate(hint).await {
+                Ok(mut frames) => {
+                    // What is not there any more was removed or has another name, and a hint that
+                    // says which is still to come: to remove it now would tear what was renamed out
+                    // of everything that refers to it.
+                    if hint.action != Action::Removed {
+                        frames.retain(|frame| frame.action != Action::Removed);
+                    }
+                    return Ok(frames);
+                }
+                Err(HydrateFailure::Permanent(reason)) => return Err(reason),
+                Err(HydrateFailure::Transient(reason)) => {
+                    let reason = &reason;
+                    observer.observe(&Observation::Held { reason, pause });
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Hydration {
+    fn drop(&mut self) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_last = last.get(&self.key).is_some_and(|last| last.number == self.number);
+        if is_last {
+            last.remove(&self.key);
+        }
+    }
+}
