@@ -10,6 +10,7 @@ mod faults;
 mod files;
 mod hints;
 mod order;
+mod real;
 #[path = "../../../geoserver/tests/rest/recordings.rs"]
 mod recordings;
 mod removals;
