@@ -23,7 +23,7 @@ use futures::future::try_join_all;
 use weir_event::{Event, Kind, RestContent, RestFrame};
 use weir_geoserver::{DataFile, Node};
 
-use self::about::About;
+use self::about::{About, is_published};
 use self::error::there;
 pub use self::error::{HydrateError, Nothing};
 use self::frames::{State, frames};
@@ -74,9 +74,7 @@ impl Master {
         let about = About::of(hint)?;
         let states = match about.kind {
             Kind::Workspace => self.workspace(about).await?,
-            Kind::FeatureType | Kind::Coverage | Kind::WmsLayer | Kind::WmtsLayer => {
-                self.published(about).await?
-            }
+            ref kind if is_published(kind) => self.published(about).await?,
             Kind::Style => self.style(about).await?,
             Kind::Store => self.store(&about).await?,
             Kind::Resource => vec![self.resource(about).await?],

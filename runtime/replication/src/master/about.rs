@@ -51,12 +51,13 @@ impl About {
         if is_only_one(&kind) {
             place = RestPlace::default();
         }
-        if crate::store_kind(&kind).is_some() {
+        if is_published(&kind) {
             let store = hint.references.iter().find(|it| it.role == "store");
             let name = store.and_then(|store| store.target.name.clone());
             place.store = name.filter(|name| Name::new(name.as_str()).is_ok());
         }
-        let previous = hint.previous.as_ref().and_then(|object| {
+        let renamed = hint.previous.as_ref().filter(|_| !has_fixed_name(&kind));
+        let previous = renamed.and_then(|object| {
             let mut previous = RestPlace {
                 store: place.store.clone(),
                 ..self::place(object)
@@ -142,6 +143,19 @@ fn is_only_one(kind: &Kind) -> bool {
     matches!(
         kind,
         Kind::Global | Kind::Logging | Kind::AccessRules | Kind::GwcGlobal | Kind::DiskQuota
+    )
+}
+
+/// Nobody renames a service or what there is one of.
+fn has_fixed_name(kind: &Kind) -> bool {
+    is_only_one(kind) || matches!(kind, Kind::Catalog | Kind::Service)
+}
+
+/// True for what lies in a store.
+pub(super) fn is_published(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::FeatureType | Kind::Coverage | Kind::WmsLayer | Kind::WmtsLayer
     )
 }
 

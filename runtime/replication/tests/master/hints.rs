@@ -246,3 +246,26 @@ async fn passwords_that_the_hint_knows_take_the_place_of_cipher_text() {
     assert_eq!(body["wmsStore"]["password"], "plain");
     assert_eq!(body["wmsStore"]["user"], "cuser");
 }
+
+#[tokio::test]
+async fn what_has_its_name_for_good_was_never_called_otherwise() {
+    let (server, _) = world().serve().await;
+    let master = master(&server.url);
+    for subject in [
+        object(Kind::Service, None, Some("WMS")),
+        object(Kind::Logging, None, None),
+        object(Kind::Catalog, None, Some("default-workspace")),
+    ] {
+        let mut renamed = hint(Action::Modified, subject);
+        renamed.previous = Some(object(renamed.subject.kind.clone(), None, Some("wms")));
+        let frames = master.hydrate(&renamed).await.unwrap();
+        assert_eq!(frames[0].previous, None);
+    }
+    let mut store = modified(Kind::DataStore, "north", "with sp");
+    store.references = vec![Reference {
+        role: "store".to_owned(),
+        target: object(Kind::DataStore, None, Some("another")),
+    }];
+    let frames = master.hydrate(&store).await.unwrap();
+    assert_eq!(briefly(&frames), ["modified datastore north:with sp"]);
+}
