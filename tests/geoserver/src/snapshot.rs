@@ -1,0 +1,111 @@
+//! Everything that there is, to be compared.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::json::{Map, shown};
+use crate::state::State;
+use crate::table::Id;
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    Json(Value),
+    /// Of GeoWebCache, with the lists that have no order sorted.
+    Xml(String),
+    /// A file.
+    Bytes(Vec<u8>),
+}
+
+/// What differs between servers that are alike. What begins with `date` does as well.
+const OWN: [&str; 2] = ["id", "updateSequence"];
+
+pub(crate) fn of(state: &State) -> BTreeMap<String, Document> {
+    let mut all = BTreeMap::new();
+    let mut add = |path: String, body: Map| {
+        let mut value = shown(Value::Object(body));
+        clean(&mut value);
+        all.insert(path, Document::Json(value));
+    };
+    for (id, row) in state.workspaces.iter() {
+        let path = format!("workspaces/{}", row.name);
+        add(path.clone(), state.show_workspace(id, &row.name));
+        if row.it.uri.is_some() {
+            add(format!("namespaces/{}", row.name), state.show_namespace(id));
+        }
+        if row.it.settings.is_some() {
+            add(format!("{path}/settings"), state.show_settings(id));
+        }
+        for service in row.it.services.keys() {
+            let path = format!("services/{service}/workspaces/{}/settings", row.name);
+            add(path, state.show_service(id, service));
+        }
+    }
+    if let Some(default) = state.default {
+        let name = state.workspaces[default].name.clone();
+        let body = Map::from_iter([("name".to_owned(), name.into())]);
+        add("workspaces/default".to_owned(), body);
+    }
+    for (id, row) in state.stores.iter() {
+        let workspace = &state.workspaces[row.place].name;
+        let kind = row.it.kind.stores();
+        let path = format!("workspaces/{workspace}/{kind}/{}", row.name);
+        add(path, state.show_store(id));
+    }
+    for (id, _) in state.resources.iter() {
+        add(state.resource_path(id), state.show_resource(id));
+    }
+    let path = |place: Id, collection: &str, name: &str| state.path_in(place, collection, name);
+    for (id, row) in state.layers.iter() {
+        add(path(row.place, "layers", &row.name), state.show_layer(id));
+    }
+    for (id, row) in state.styles.iter() {
+        add(path(row.place, "styles", &row.name), state.show_style(id));
+    }
+    for (id, row) in state.groups.iter() {
+        add(
+            path(row.place, "layergroups", &row.name),
+            state.show_group(id),
+        );
+    }
+    add("settings".to_owned(), state.show_global());
+    add("logging".to_owned(), state.logging.clone());
+    for (service, settings) in &state.services {
+        add(format!("services/{service}/settings"), settings.clone());
+    }
+    let rules = state.access.iter();
+    let rules = rules.map(|(key, roles)| (key.clone(), roles.clone().into()));
+    add("security/acl/layers".to_owned(), rules.collect());
+    for (path, bytes) in state.files.all() {
+        all.insert(format!("resource/{path}"), Document::Bytes(bytes.to_vec()));
+    }
+    for (name, text) in state.tile_layers() {
+        all.insert(format!("gwc/layers/{name}"), Document::Xml(text));
+    }
+    for (path, text) in state.tiles.others() {
+        all.insert(format!("gwc/{path}"), Document::Xml(text));
+    }
+    all
+}
+
+/// Takes out what is a server's own, and orders what has no order.
+fn clean(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, value| {
+                let is_link = value.as_str().is_some_and(|it| it.contains("/rest/"));
+                !OWN.contains(&key.as_str()) && !key.starts_with("date") && !is_link
+            });
+            for (key, value) in map.iter_mut() {
+                clean(value);
+                if let ("entry", Value::Array(entries)) = (key.as_str(), value) {
+                    entries.sort_by_key(Value::to_string);
+                }
+            }
+            map.sort_keys();
+        }
+        Value::Array(items) => items.iter_mut().for_each(clean),
+        _ => {}
+    }
+}
