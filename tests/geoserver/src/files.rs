@@ -276,7 +276,7 @@ fn media_type(path: &str) -> &'static str {
         Some("xml" | "sld") => "application/xml",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
-        Some("txt" | "properties") => "text/plain",
+        Some("txt") => "text/plain",
         Some("json") => "application/json",
         _ => "application/octet-stream",
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::bodies;
 use crate::http::{Reply, Request};
-use crate::json::{Map, items, listed, name_in, said, says_nothing};
+use crate::json::{Map, items, listed, name_in, said, says_nothing, sides};
 use crate::merge::{default, merge, ordered};
 use crate::route::{Answer, document, encoded, list, not_allowed};
 use crate::state::{Group, Members, Published, State};
@@ -198,9 +198,10 @@ impl State {
         if !group.body.contains_key("bounds") {
             self.add_bounds(&mut group);
         }
+        let bounds = group.body.get("bounds").and_then(sides);
         let id = self.new_id();
         self.groups.add(id, place, &name, group);
-        self.tiles.add(id);
+        self.tiles.add(id, bounds);
         self.moved(1);
         let path = self.path_in(place, "layergroups", &encoded(&name));
         Ok(Reply::created(&name, format!("{}/{path}", self.rest())))
@@ -226,6 +227,12 @@ impl State {
             broken: row.it.broken,
         };
         self.take_over(&mut group, &given, place)?;
+        if self.holds(&group.members, id) {
+            return Err(Reply::text(500, "Layer group is in a loop"));
+        }
+        if group.members.0.is_empty() {
+            return Err(Reply::text(500, "Layer group must not be empty"));
+        }
         default(&mut group.body, "enabled", true);
         default(&mut group.body, "advertised", true);
         // From XML an empty style is a reference to nothing, and only JSON is without it.
@@ -331,32 +338,44 @@ impl State {
 
     /// What its layers cover together.
     fn add_bounds(&self, group: &mut Group) {
-        let mut whole: Option<[f64; 4]> = None;
-        let published = group
-            .members
-            .0
-            .iter()
-            .filter_map(|(published, _)| *published);
-        for published in published.chain(group.root.map(Published::Layer)) {
-            let (body, key) = match published {
-                Published::Layer(id) => (&self.resources[id].it.body, "latLonBoundingBox"),
-                Published::Group(id) => (&self.groups[id].it.body, "bounds"),
-            };
-            let Some(bounds) = body.get(key) else {
-                continue;
-            };
-            let sides = ["minx", "miny", "maxx", "maxy"].map(|side| body_side(bounds, side));
-            let [Some(minx), Some(miny), Some(maxx), Some(maxy)] = sides else {
-                continue;
-            };
-            let [a, b, c, d] = whole.unwrap_or([minx, miny, maxx, maxy]);
-            whole = Some([a.min(minx), b.min(miny), c.max(maxx), d.max(maxy)]);
-        }
+        let mut layers = Vec::from_iter(group.root);
+        self.add_layers(&group.members, &mut layers);
+        let all = layers
+            .into_iter()
+            .filter_map(|id| sides(self.resources[id].it.body.get("latLonBoundingBox")?));
+        let whole = all.reduce(|a, b| {
+            [
+                a[0].min(b[0]),
+                a[1].min(b[1]),
+                a[2].max(b[2]),
+                a[3].max(b[3]),
+            ]
+        });
         if let Some([minx, miny, maxx, maxy]) = whole {
             let bounds =
                 json!({"minx": minx, "maxx": maxx, "miny": miny, "maxy": maxy, "crs": "EPSG:4326"});
             group.body.insert("bounds".into(), bounds);
         }
+    }
+
+    /// The layers of a group and of those in it. Groups are in no circle.
+    fn add_layers(&self, members: &Members, layers: &mut Vec<Id>) {
+        for (published, _) in &members.0 {
+            match published {
+                Some(Published::Layer(id)) => layers.push(*id),
+                Some(Published::Group(id)) => self.add_layers(&self.groups[*id].it.members, layers),
+                None => {}
+            }
+        }
+    }
+
+    fn holds(&self, members: &Members, group: Id) -> bool {
+        members.0.iter().any(|(published, _)| match published {
+            Some(Published::Group(id)) => {
+                *id == group || self.holds(&self.groups[*id].it.members, group)
+            }
+            _ => false,
+        })
     }
 
     fn remove_group(&mut self, id: Id) -> Answer {
@@ -396,8 +415,4 @@ impl State {
             }
         }
     }
-}
-
-fn body_side(bounds: &Value, side: &str) -> Option<f64> {
-    bounds.get(side)?.as_f64()
 }

@@ -121,3 +121,9 @@ fn short(number: &Number) -> Number {
     let short = text.strip_suffix(".0").and_then(|text| text.parse().ok());
     short.unwrap_or_else(|| number.clone())
 }
+
+/// The sides of a box: west, south, east, north.
+pub(crate) fn sides(bounds: &Value) -> Option<[f64; 4]> {
+    let side = |key| bounds.get(key)?.as_f64();
+    Some([side("minx")?, side("miny")?, side("maxx")?, side("maxy")?])
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::bodies;
 use crate::http::{Reply, Request};
-use crate::json::{Map, items, listed, says_nothing, text};
+use crate::json::{Map, items, listed, says_nothing, sides, text};
 use crate::merge::{default, merge, ordered};
 use crate::route::{Answer, document, list, not_allowed};
 use crate::state::{Kind, Layer, Published, State};
@@ -132,9 +132,10 @@ impl State {
             styles: Vec::new(),
             body: Map::from_iter([("attribution".to_owned(), attribution)]),
         };
+        let bounds = resource.it.body.get("latLonBoundingBox").and_then(sides);
         let (place, name) = (resource.place, resource.name.clone());
         self.layers.add(id, place, &name, layer);
-        self.tiles.add(id);
+        self.tiles.add(id, bounds);
     }
 
     /// `in_workspace`: by a path on which GeoServer fills what is not said from whichever layer

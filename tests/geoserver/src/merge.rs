@@ -61,7 +61,10 @@ pub(crate) fn merge(into: &mut Map, given: &Map, known: &[&str]) {
         }
         let value = collapsed(value);
         if says_nothing(&value) {
+            // `{"entry": []}`
+            let was_list = given[key].as_object().is_some_and(|map| !map.is_empty());
             match emptied(key, into.get(key)) {
+                Emptied::Text if was_list => {}
                 Emptied::Absent => {
                     into.shift_remove(key);
                 }

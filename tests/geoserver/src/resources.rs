@@ -206,10 +206,12 @@ impl State {
                 format!("Could not load datastore: {}", row.name),
             ));
         }
-        let published = self
-            .resources_of(store)
-            .into_iter()
-            .map(|id| self.native_name(id));
+        // A table is available as long as nothing has its name.
+        let published = self.resources_of(store).into_iter();
+        let published = published.map(|id| match row.it.kind {
+            Kind::Data => self.resources[id].name.clone(),
+            _ => self.native_name(id),
+        });
         let published: Vec<String> = published.collect();
         let all = self.tables.get(&self.prefixed(row.place, &row.name));
         let names = all.into_iter().flat_map(|tables| tables.keys());

@@ -110,7 +110,9 @@ fn shuffled(settings: &Map) -> Map {
     if let Some(gml) = shown.get_mut("gml") {
         let mut entries = items(gml, "entry");
         entries.shuffle(&mut rand::rng());
-        *gml = json!({"entry": listed(entries)});
+        if let Some(entries) = listed(entries) {
+            *gml = json!({ "entry": entries });
+        }
     }
     shown
 }

@@ -81,6 +81,8 @@ impl State {
                 merge(&mut self.global, &given, &[]);
                 self.global
                     .insert("settings".into(), Value::Object(settings));
+                let handling = "SKIP_MISCONFIGURED_LAYERS";
+                default(&mut self.global, "resourceErrorHandling", handling);
                 Ok(Reply::empty(200))
             }
             _ => Err(not_allowed()),

@@ -1,6 +1,7 @@
 //! GeoWebCache: tile layers, grid sets, blob stores, its settings and its quota.
 
 use std::collections::BTreeMap;
+use std::f64::consts::FRAC_PI_4;
 
 use rand::seq::SliceRandom as _;
 use serde_json::json;
@@ -58,15 +59,15 @@ impl Default for Tiles {
 }
 
 impl Tiles {
-    /// What GeoServer makes for a new layer or group.
-    pub(crate) fn add(&mut self, id: Id) {
+    /// What GeoServer makes for a new layer or group, which covers this: west, south, east, north.
+    pub(crate) fn add(&mut self, id: Id, bounds: Option<[f64; 4]>) {
         let text = |name: &str, text: &str| Element::new(name, text);
-        let subset = |name: &str, sides: [&str; 4]| {
-            let coords = Element::with("coords", sides.map(|side| text("double", side)));
-            let extent = Element::with("extent", [coords]);
+        let subset = |name: &str, sides: [f64; 4]| {
+            let coords = sides.map(|side| Element::new("double", double(side)));
+            let extent = Element::with("extent", [Element::with("coords", coords)]);
             Element::with("gridSubset", [text("gridSetName", name), extent])
         };
-        let world = "2.003750834E7";
+        let degrees = bounds.unwrap_or([-180.0, -90.0, 180.0, 90.0]);
         let style = [text("key", "STYLES"), text("defaultValue", "")];
         let whole = Element::with(
             "GeoServerLayer",
@@ -80,11 +81,8 @@ impl Tiles {
                 Element::with(
                     "gridSubsets",
                     [
-                        subset("EPSG:4326", ["-180.0", "-90.0", "180.0", "90.0"]),
-                        subset(
-                            "EPSG:900913",
-                            ["-2.003750834E7", "-2.003750834E7", world, world],
-                        ),
+                        subset("EPSG:4326", degrees),
+                        subset("EPSG:900913", bounds.map_or(WORLD, metres)),
                     ],
                 ),
                 Element::with("metaWidthHeight", [text("int", "4"), text("int", "4")]),
@@ -286,6 +284,7 @@ impl State {
                         .children
                         .sort_by_key(|it| it.text_of("key").map(str::to_owned));
                 }
+                complete(&mut given);
                 self.tiles.layers.insert(found, given);
                 Ok(Reply::bytes(
                     200,
@@ -366,6 +365,46 @@ impl State {
         }
         self.truncated.push(name.to_owned());
         Ok(Reply::empty(200))
+    }
+}
+
+/// What is not said is nothing: a change replaces all.
+fn complete(layer: &mut Element) {
+    let number = |name| Element::new(name, "0");
+    let list = |name| Element::new(name, "");
+    for missing in [
+        list("mimeFormats"),
+        list("gridSubsets"),
+        Element::with("metaWidthHeight", [number("int"), number("int")]),
+        number("expireCache"),
+        number("expireClients"),
+        list("parameterFilters"),
+        number("gutter"),
+        list("cacheWarningSkips"),
+    ] {
+        if layer.child(&missing.name).is_none() {
+            layer.children.push(missing);
+        }
+    }
+}
+
+/// The whole world in the projection of web maps.
+const WORLD: [f64; 4] = [-20_037_508.34, -20_037_508.34, 20_037_508.34, 20_037_508.34];
+
+fn metres([west, south, east, north]: [f64; 4]) -> [f64; 4] {
+    const RADIUS: f64 = 6_378_137.0;
+    let x = |degrees: f64| degrees.to_radians() * RADIUS;
+    let y = |degrees: f64| (FRAC_PI_4 + degrees.to_radians() / 2.0).tan().ln() * RADIUS;
+    let within = |metres: f64| metres.clamp(WORLD[0], WORLD[2]);
+    [x(west), y(south), x(east), y(north)].map(within)
+}
+
+/// As Java writes it.
+fn double(number: f64) -> String {
+    if number.abs() < 1e7 {
+        format!("{number:?}")
+    } else {
+        format!("{number:E}")
     }
 }
 
