@@ -138,7 +138,7 @@ impl Files {
 
 impl State {
     pub(crate) fn resource_call(&mut self, request: &Request, path: &[&str]) -> Answer {
-        if path.iter().any(|part| *part == "..") {
+        if path.contains(&"..") {
             return Err(Reply::empty(400));
         }
         let path = path.join("/");

@@ -320,7 +320,8 @@ impl State {
                 Published::Layer(id) => Some(self.layers[id].place),
                 Published::Group(id) => Some(self.groups[id].place),
             });
-        for other in places.filter(|other| *other != place && *other != GLOBAL) {
+        let is_other = |other: &Id| *other != place && *other != GLOBAL;
+        if let Some(other) = places.into_iter().find(is_other) {
             let other = &self.workspaces[other].name;
             let words = format!("{cannot} resources from other workspace: {other}");
             return Err(Reply::text(500, words));
@@ -328,7 +329,7 @@ impl State {
         let places = members
             .iter()
             .filter_map(|(_, style)| Some(self.styles[(*style)?].place));
-        for other in places.filter(|other| *other != place && *other != GLOBAL) {
+        if let Some(other) = places.into_iter().find(is_other) {
             let other = &self.workspaces[other].name;
             let words = format!("{cannot} styles from other workspace: WorkspaceInfoImpl[{other}]");
             return Err(Reply::text(500, words));

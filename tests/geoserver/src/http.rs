@@ -204,9 +204,10 @@ pub(crate) async fn write(
 ) -> io::Result<()> {
     let mut head = format!("HTTP/1.1 {} \r\n", reply.status);
     for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", reply.body.len()));
+    let length = reply.body.len().to_string();
+    head.extend(["Content-Length: ", &length, "\r\n\r\n"]);
     stream.write_all(head.as_bytes()).await?;
     if method != "HEAD" && reply.status != 304 {
         stream.write_all(&reply.body).await?;

@@ -81,13 +81,13 @@ impl State {
         let mut shown = Map::new();
         shown.insert("name".into(), row.name.clone().into());
         shown.extend(ordered(&row.it.body, &KNOWN[..1]));
-        let shows = match kind {
+        let class = match kind {
             Kind::Data => "VECTOR",
             Kind::Coverage => "RASTER",
             Kind::Wms => "WMS",
             Kind::Wmts => "WMTS",
         };
-        shown.insert("type".into(), shows.into());
+        shown.insert("type".into(), class.into());
         let style = match row.it.style {
             Some(style) => self.style_of_layer(style),
             // A style that only the other server has.

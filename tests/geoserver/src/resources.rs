@@ -120,7 +120,7 @@ impl State {
             ("GET", []) if !request.query("list").is_empty() => self.list_native(request, store),
             ("GET", []) => {
                 let all = self.resources_of(store);
-                Ok(self.list_resources(kind, &all, |state, id| state.resource_path(id)))
+                Ok(self.list_resources(kind, &all, Self::resource_path))
             }
             ("POST", []) => self.create_resource(request, place, store),
             (method, [name]) => {

@@ -29,7 +29,9 @@ impl State {
             }
             _ => return Err(not_found()),
         };
-        if !self.files.is_directory(&directory) && !(above.is_empty() && name.is_some()) {
+        // The first one makes the directory.
+        let may_be_made = above.is_empty() && name.is_some();
+        if !may_be_made && !self.files.is_directory(&directory) {
             return Err(Reply::text(
                 404,
                 format!("Directory not found: '{directory}'"),
@@ -44,7 +46,10 @@ impl State {
                 .files
                 .all()
                 .filter_map(|(path, _)| path.strip_prefix(&prefix));
-            let names = names.filter(|name| name.ends_with(".ftl") && !name.contains('/'));
+            let names = names.filter(|name| {
+                let extension = name.rsplit_once('.').map(|(_, it)| it);
+                extension == Some("ftl") && !name.contains('/')
+            });
             let names = names.map(|name| {
                 let mut above = above.to_vec();
                 above.extend(["templates", name]);

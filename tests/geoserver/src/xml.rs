@@ -88,17 +88,27 @@ impl Element {
             let is_text = !self.text.is_empty() || self.name == "defaultValue";
             if is_text {
                 let text = escaped(&self.text);
-                out.push_str(&format!("{indent}<{name}{attributes}>{text}</{name}>\n"));
+                out.extend([
+                    &indent,
+                    "<",
+                    name,
+                    &attributes,
+                    ">",
+                    &text,
+                    "</",
+                    name,
+                    ">\n",
+                ]);
             } else {
-                out.push_str(&format!("{indent}<{name}{attributes}/>\n"));
+                out.extend([&indent, "<", name, &attributes, "/>\n"]);
             }
             return;
         }
-        out.push_str(&format!("{indent}<{name}{attributes}>\n"));
+        out.extend([&indent, "<", name, &attributes, ">\n"]);
         for child in &self.children {
             child.write(out, depth + 1);
         }
-        out.push_str(&format!("{indent}</{name}>\n"));
+        out.extend([&indent, "</", name, ">\n"]);
     }
 }
 

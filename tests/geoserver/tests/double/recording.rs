@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Exchange {
     pub(crate) method: String,
     pub(crate) target: String,
@@ -26,13 +26,15 @@ impl Exchange {
     pub(crate) fn is_covered(&self) -> bool {
         let path = self.target.split('?').next().unwrap_or_default();
         let is_catalog = !path.contains("/gwc/") && !path.contains("/resource");
-        let is_xml = path.ends_with(".xml") || self.accept == "application/xml";
+        let is_xml = path.rsplit_once('.').is_some_and(|(_, it)| it == "xml")
+            || self.accept == "application/xml";
         let is_page = self.note.contains("left out")
             || self.target.contains("format=xml")
             || (self.headers.contains("text/html") && self.status == 200);
         // Files were written at other times.
         let is_dated = self.note.contains("If-Modified-Since");
-        !is_dated && !(is_catalog && is_xml) && !is_page && !self.note.contains("no Accept")
+        let is_bare = self.note.contains("no Accept");
+        !(is_dated || is_page || is_bare || is_catalog && is_xml)
     }
 }
 

@@ -1,20 +1,11 @@
 //! The double against recordings of real GeoServers: every write that was recorded is made again,
 //! and has the status that it had; what there is then looks as it looked.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "in a test, whatever cannot be is a failure"
-)]
-
-mod lab;
-mod normal;
-mod recording;
-mod wire;
-
-use lab::Lab;
-use normal::{Form, normal};
-use recording::Exchange;
 use weir_test_geoserver::GeoServer;
+
+use crate::lab::Lab;
+use crate::normal::{Form, normal};
+use crate::recording::{self, Exchange};
 
 /// Compares what was recorded with what the double says, but for what it does not cover.
 async fn compare(lab: &mut Lab, kind: &str, left_out: &[&str]) {

@@ -1,5 +1,6 @@
 //! Calls as they were recorded, byte by byte.
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpStream;
 
@@ -29,6 +30,38 @@ impl Wire {
         Self(BufStream::new(TcpStream::connect(host).await.unwrap()))
     }
 
+    /// A call after `/geoserver`, with JSON or nothing.
+    pub(crate) async fn call(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let media_type = if body.starts_with('<') {
+            "application/xml"
+        } else {
+            "application/json"
+        };
+        let call = Exchange {
+            method: method.to_owned(),
+            target: format!("/geoserver{path}"),
+            media_type: media_type.to_owned(),
+            body: body.to_owned(),
+            ..Exchange::default()
+        };
+        let answer = self.send(&call).await;
+        (answer.status, answer.text())
+    }
+
+    /// The document at a path after `/geoserver/rest/`.
+    pub(crate) async fn get(&mut self, path: &str) -> Value {
+        let (status, text) = self.call("GET", &format!("/rest/{path}.json"), "").await;
+        assert_eq!(status, 200, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Makes a call that succeeds.
+    pub(crate) async fn does(&mut self, method: &str, path: &str, body: &Value) {
+        let body = body.to_string();
+        let (status, text) = self.call(method, &format!("/rest/{path}"), &body).await;
+        assert!(status < 300, "{method} {path}: {status} {text}");
+    }
+
     pub(crate) async fn send(&mut self, call: &Exchange) -> Answer {
         let mut head = format!(
             "{} {} HTTP/1.1\r\nHost: double\r\nAuthorization: Basic YWRtaW46Z2Vvc2VydmVy\r\n",
@@ -36,14 +69,11 @@ impl Wire {
         );
         for (name, value) in [("Accept", &call.accept), ("Content-Type", &call.media_type)] {
             if !value.is_empty() {
-                head.push_str(&format!("{name}: {value}\r\n"));
+                head.extend([name, ": ", value, "\r\n"]);
             }
         }
-        head.push_str(&format!(
-            "Content-Length: {}\r\n\r\n{}",
-            call.body.len(),
-            call.body
-        ));
+        let length = call.body.len().to_string();
+        head.extend(["Content-Length: ", &length, "\r\n\r\n", &call.body]);
         self.0.write_all(head.as_bytes()).await.unwrap();
         self.0.flush().await.unwrap();
         let mut line = String::new();

@@ -10,7 +10,7 @@ use crate::wire::Wire;
 
 pub(crate) struct Lab {
     pub(crate) wire: Wire,
-    _geoserver: GeoServer,
+    pub(crate) geoserver: GeoServer,
 }
 
 /// The order in which it was built; workspaces and namespaces come first, mixed.
@@ -109,10 +109,7 @@ const READ: [&str; 16] = [
 impl Lab {
     pub(crate) async fn empty(geoserver: GeoServer) -> Self {
         let wire = Wire::to(geoserver.url()).await;
-        Self {
-            wire,
-            _geoserver: geoserver,
-        }
+        Self { wire, geoserver }
     }
 
     pub(crate) async fn build() -> Self {
@@ -173,13 +170,10 @@ impl Lab {
         let call = Exchange {
             method: "PUT".to_owned(),
             target: format!("/geoserver/rest/resource/{path}"),
-            note: String::new(),
-            accept: String::new(),
             media_type: "text/plain".to_owned(),
             body: body.to_owned(),
             status: 201,
-            headers: String::new(),
-            answer: String::new(),
+            ..Exchange::default()
         };
         self.write(&call).await;
     }
