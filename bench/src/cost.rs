@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use weir_event::Event;
 use weir_pipeline::assembly::Plugins;
+use weir_pipeline::ends::Delivery;
 use weir_pipeline::file::Surroundings;
 use weir_pipeline::line::Processed;
 use weir_pipeline::names::Names;
@@ -268,9 +269,15 @@ async fn chain(plugins: &Path, cache: &Path, report: &mut Report) -> anyhow::Res
             let Ok(chain) = loaded.chain(&plan, &id).await else {
                 bail!("the chain cannot be")
             };
+            let delivery = Delivery {
+                tag: 0,
+                redelivered: false,
+                message: message.clone(),
+                asked: None,
+            };
             let (median, lowest) = time(async || {
                 let mut names = Names::default();
-                match chain.process(&message, false, &mut names, &Blind).await {
+                match chain.process(&delivery, &mut names, &Blind).await {
                     Processed::Outcomes { messages, .. } => {
                         assert_eq!(black_box(messages).len(), 1);
                     }

@@ -12,6 +12,7 @@ use weir_event::{
 };
 use weir_wasm::{Fault, Filter, Judgement, Outcome, Router, Transform};
 
+use crate::ends::{Asked, Delivery};
 use crate::hydrate::Hydration;
 use crate::line::{Processed, Rejection};
 use crate::names::Names;
@@ -41,6 +42,7 @@ pub struct Taken {
     document: Document,
     /// Of the message that it came in: an outcome may share its payload.
     payload: Bytes,
+    asked: Option<Asked>,
 }
 
 /// A stage that handles events on their way; a router comes after all of them.
@@ -117,17 +119,18 @@ impl Chain {
     /// what it comes to.
     pub fn take(
         &self,
-        message: &Message,
-        redelivered: bool,
+        delivery: &Delivery,
         names: &mut Names,
         observer: &dyn Observer,
     ) -> Result<Taken, Processed<Message>> {
+        let message = &delivery.message;
         self.admit(message, observer)
-            .and_then(|()| self.decode(message, redelivered, names, observer))
+            .and_then(|()| self.decode(delivery, names, observer))
             .map(|(event, document)| Taken {
                 event,
                 document,
                 payload: message.payload.clone(),
+                asked: delivery.asked.clone(),
             })
             .map_err(Stop::into_processed)
     }
@@ -149,12 +152,11 @@ impl Chain {
     /// Takes a message all the way: both steps, one after the other, as `make bench` measures them.
     pub async fn process(
         &self,
-        message: &Message,
-        redelivered: bool,
+        delivery: &Delivery,
         names: &mut Names,
         observer: &dyn Observer,
     ) -> Processed<Message> {
-        match self.take(message, redelivered, names, observer) {
+        match self.take(delivery, names, observer) {
             Ok(taken) => self.finish(taken, None, observer).await,
             Err(processed) => processed,
         }
@@ -173,18 +175,28 @@ impl Chain {
             }
             None => Vec::new(),
         };
+        let asked = taken.asked.clone();
+        // A hint that nobody sent is no news.
+        let sent = asked.is_none().then_some(taken);
         let mut messages = Vec::new();
         let mut bytes = 0;
         for Taken {
             event,
             document,
             payload,
-        } in std::iter::once(taken).chain(states)
+            ..
+        } in sent.into_iter().chain(states)
         {
             let events = self.run_stages(event, observer).await?;
             let documents = std::iter::repeat_n(document, events.len());
             for (event, document) in events.into_iter().zip(documents) {
-                let slaves = self.route(&event, observer).await?;
+                let chosen = self.route(&event, observer).await?;
+                let only = asked.as_ref().and_then(|asked| asked.slave.as_ref());
+                let slaves = match (chosen, only) {
+                    (Some(chosen), Some(only)) if !chosen.contains(only) => continue,
+                    (_, Some(only)) => Some(only.clone()),
+                    (chosen, None) => chosen.map(|chosen| chosen.join(",")),
+                };
                 let message = self.encode(event, document, slaves)?;
                 // What left as it came is held once.
                 let shared = message.payload.as_ptr() == payload.as_ptr();
@@ -200,11 +212,7 @@ impl Chain {
     }
 
     /// Frames that were read at the master, as events.
-    fn states(
-        &self,
-        frames: Vec<RestFrame>,
-        observer: &dyn Observer,
-    ) -> Result<Vec<Taken>, Stop> {
+    fn states(&self, frames: Vec<RestFrame>, observer: &dyn Observer) -> Result<Vec<Taken>, Stop> {
         let Side::Master { source, .. } = &self.side else {
             return Ok(Vec::new());
         };
@@ -222,6 +230,7 @@ impl Chain {
                     event: *event,
                     document,
                     payload: message.payload,
+                    asked: None,
                 });
             }
         }
@@ -274,12 +283,20 @@ impl Chain {
 
     fn decode(
         &self,
-        message: &Message,
-        redelivered: bool,
+        delivery: &Delivery,
         names: &mut Names,
         observer: &dyn Observer,
     ) -> Result<(Event, Document), Stop> {
+        let Delivery {
+            message,
+            redelivered,
+            asked,
+            ..
+        } = delivery;
         let decoded = match &self.side {
+            Side::Master { source, .. } if asked.is_some() => {
+                Dialect::GeoServerRest.decode(message, source)
+            }
             Side::Master {
                 dialect, source, ..
             } => dialect.decode(message, source),
@@ -292,7 +309,7 @@ impl Chain {
                 }
                 observer.observe(&Observation::Decoded {
                     event: &event,
-                    redelivered,
+                    redelivered: *redelivered,
                 });
                 if let Some(reason) = self.is_for_others(&document) {
                     observer.observe(&Observation::Dropped {
@@ -362,8 +379,12 @@ impl Chain {
         Ok(events)
     }
 
-    /// The slaves that the router chose, as the header has them.
-    async fn route(&self, event: &Event, observer: &dyn Observer) -> Result<Option<String>, Stop> {
+    /// The slaves that the router chose, if there is a router.
+    async fn route(
+        &self,
+        event: &Event,
+        observer: &dyn Observer,
+    ) -> Result<Option<Vec<String>>, Stop> {
         let Side::Master {
             route: Some(router),
             ..
@@ -378,7 +399,7 @@ impl Chain {
             event,
             slaves: &chosen,
         });
-        Ok(Some(chosen.join(",")))
+        Ok(Some(chosen))
     }
 
     fn encode(

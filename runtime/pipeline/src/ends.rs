@@ -13,6 +13,16 @@ pub struct Delivery {
     /// True if it was delivered before; it may have been handled, too.
     pub redelivered: bool,
     pub message: Message,
+    /// Set where nobody sent the message: Weir itself asks for an object of the master, with a hint
+    /// of the dialect `geoserver-rest`.
+    pub asked: Option<Asked>,
+}
+
+/// What is to become of an object that Weir itself asks a master for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// It is for this slave; for all of them where none is named.
+    pub slave: Option<String>,
 }
 
 /// What a source has to say.

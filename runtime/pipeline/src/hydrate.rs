@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 use weir_event::{Action, Event, Kind, Reason, RestFrame};
 
+use crate::ends::Asked;
 use crate::observe::{Observation, Observer};
 
 /// The first and the longest pause before a master that is away is asked again.
@@ -108,7 +109,7 @@ impl Hydrator {
     }
 
     /// Gives a hint its turn. To be called in the order of the hints.
-    pub(crate) fn turn(&self, hint: &Event) -> Hydration {
+    pub(crate) fn turn(&self, hint: &Event, asked: Option<&Asked>) -> Hydration {
         let key = Key::of(hint);
         let (tell, done) = oneshot::channel();
         let is_told = Arc::new(AtomicBool::new(false));
@@ -128,7 +129,9 @@ impl Hydrator {
             key,
             number,
             before: before.map(|before| {
-                before.is_told.store(true, Ordering::Release);
+                // What goes to one slave alone does not tell the others.
+                let is_for_all = asked.is_none_or(|asked| asked.slave.is_none());
+                before.is_told.store(is_for_all, Ordering::Release);
                 before.done
             }),
             is_told,
@@ -180,7 +183,9 @@ impl Hydration {
 impl Drop for Hydration {
     fn drop(&mut self) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_last = last.get(&self.key).is_some_and(|last| last.number == self.number);
+        let is_last = last
+            .get(&self.key)
+            .is_some_and(|last| last.number == self.number);
         if is_last {
             last.remove(&self.key);
         }

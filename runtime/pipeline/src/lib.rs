@@ -12,6 +12,7 @@
 //! - [`ends`]: what a source and a sink are. Their implementations live with the binary.
 //! - [`hydrate`]: what a hint comes to, where the objects of a master are read.
 //! - [`reorder`]: a source whose messages may arrive swapped.
+//! - [`walked`]: a source between whose deliveries Weir asks for objects of the master.
 //! - [`names`]: what masters learned of the names of objects; [`disk`]: how it is kept.
 //! - [`observe`]: what happens to events, for those who count and log it.
 //!
@@ -36,3 +37,4 @@ pub mod observe;
 pub mod plan;
 pub mod reorder;
 pub mod run;
+pub mod walked;

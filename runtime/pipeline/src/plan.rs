@@ -171,6 +171,8 @@ pub enum SinkEnd {
         node: NodePlan,
         /// How long a change waits for what it refers to.
         dependency_timeout: Duration,
+        /// Whether it is brought up with everything that the masters have, once.
+        bootstrap: bool,
     },
 }
 

@@ -247,6 +247,7 @@ mod tests {
         Received::Delivery(Delivery {
             tag,
             redelivered: false,
+            asked: None,
             message: Message {
                 payload: payload.to_owned().into(),
                 ..Message::default()

@@ -231,29 +231,20 @@ impl Engine {
                     } else {
                         Ok(InHand::default())
                     };
-                    let Delivery {
-                        message,
-                        redelivered,
-                        ..
-                    } = delivery;
                     let processed = match in_hand {
                         Err(rejection) => Err(Processed::Reject(rejection)),
                         Ok(in_hand) => chain
-                            .take(message, *redelivered, &mut self.names, &*self.observer)
+                            .take(delivery, &mut self.names, &*self.observer)
                             .map(|taken| (taken, in_hand)),
                     };
                     let done = match processed {
                         Ok((taken, in_hand)) => {
                             let hydrator = self.hydrator.as_ref();
-                            let hydration = hydrator.map(|hydrator| hydrator.turn(taken.event()));
-                            self.hands.begin(
-                                turn,
-                                chain,
-                                taken,
-                                hydration,
-                                in_hand,
-                                &self.observer,
-                            )
+                            let hydration = hydrator.map(|hydrator| {
+                                hydrator.turn(taken.event(), delivery.asked.as_ref())
+                            });
+                            self.hands
+                                .begin(turn, chain, taken, hydration, in_hand, &self.observer)
                         }
                         Err(processed) => Some(Done { turn, processed }),
                     };

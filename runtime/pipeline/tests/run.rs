@@ -230,6 +230,7 @@ impl Rig {
             tag,
             redelivered: false,
             message,
+            asked: None,
         };
         self.world
             .lock()
@@ -525,6 +526,7 @@ impl Source for LargeSource {
             tag: 1000 - self.left,
             redelivered: false,
             message,
+            asked: None,
         }))
     }
 

@@ -3,6 +3,7 @@
 mod broker;
 mod geoserver;
 mod lines;
+mod walk;
 
 use std::sync::Arc;
 
@@ -18,11 +19,13 @@ use weir_pipeline::plan::{
     self, BusPlan, MasterPlan, NodePlan, PipelineId, Plan, Secret, SinkEnd, SlavePlan, SourcePlan,
 };
 use weir_pipeline::reorder::{self, Reordered};
+use weir_pipeline::walked::Walked;
 
 pub(crate) use broker::{BusSink, BusSource};
 pub(crate) use geoserver::node;
 use geoserver::{GeoServerSink, Reader};
 use lines::{LineSink, LineSource};
+use walk::Wanted;
 
 /// Both ends of a pipeline.
 pub(crate) struct Ends {
@@ -82,14 +85,23 @@ impl Ends {
             SourcePlan::Stdin => Box::new(LineSource::stdin(master.dialect, max_message)),
         };
         let sink = Box::new(BusSink(bus.publisher()));
-        let hydrate = match &master.rest {
-            Some(rest) => Some(Arc::new(Reader::new(node(rest)?, master)) as Arc<dyn Hydrate>),
-            None => None,
+        let Some(rest) = &master.rest else {
+            return Ok(Self {
+                source,
+                sink,
+                hydrate: None,
+            });
         };
+        let (reader, walker) = Reader::new(node(rest)?, master);
+        for slave in new_slaves(plan, &master.name)? {
+            reader.walks().want(slave);
+        }
+        let under_way = reader.walks().under_way();
+        let source = Walked::new(source, under_way, |asking| walker.run(asking));
         Ok(Self {
-            source,
+            source: Box::new(source),
             sink,
-            hydrate,
+            hydrate: Some(Arc::new(reader)),
         })
     }
 
@@ -113,8 +125,12 @@ impl Ends {
             SinkEnd::GeoServer {
                 node: at,
                 dependency_timeout,
+                ..
             } => {
-                let path = plan.state.join("applied").join(format!("{}.jsonl", slave.name));
+                let path = plan
+                    .state
+                    .join("applied")
+                    .join(format!("{}.jsonl", slave.name));
                 let told = || format!("cannot keep what was applied in {}", path.display());
                 let (window, patience) = (slave.policy.capacity, *dependency_timeout);
                 Box::new(
@@ -130,6 +146,30 @@ impl Ends {
             hydrate: None,
         })
     }
+}
+
+/// The slaves that are to be brought up with what a master has, and were not yet.
+fn new_slaves(plan: &Plan, master: &str) -> anyhow::Result<Vec<Wanted>> {
+    let mut wanted = Vec::new();
+    for slave in &plan.slaves {
+        let SinkEnd::GeoServer {
+            bootstrap: true, ..
+        } = slave.sink.end
+        else {
+            continue;
+        };
+        let mark = walk::mark(&plan.state, master, &slave.name);
+        let is_marked = mark
+            .try_exists()
+            .with_context(|| format!("cannot look for {}", mark.display()))?;
+        if !is_marked {
+            wanted.push(Wanted {
+                slave: Some(slave.name.clone()),
+                mark: Some(mark),
+            });
+        }
+    }
+    Ok(wanted)
 }
 
 /// The names that a pipeline knows: a master keeps those that it learns.

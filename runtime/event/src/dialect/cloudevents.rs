@@ -60,7 +60,9 @@ pub(super) fn frame_mut(envelope: &mut Value) -> Option<(Dialect, &mut Value)> {
 /// The dialect of the frame that an envelope holds.
 pub(super) fn frame_dialect(envelope: &Value) -> Option<Dialect> {
     let data = envelope.get("data")?.as_object()?;
-    dialect_of(data).ok()?.filter(|_| data.contains_key("frame"))
+    dialect_of(data)
+        .ok()?
+        .filter(|_| data.contains_key("frame"))
 }
 
 /// Mirrors the attributes of an envelope as `ce-` headers, for brokers and tools that look at

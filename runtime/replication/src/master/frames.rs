@@ -3,6 +3,8 @@
 use sha2::{Digest as _, Sha256};
 use weir_event::{Action, Event, Kind, MAX_ID, RestContent, RestFrame, RestPlace};
 
+use super::about::About;
+
 /// What one object is now.
 pub(super) struct State {
     pub(super) kind: Kind,
@@ -38,6 +40,22 @@ pub(super) fn frames(hint: &Event, states: Vec<State>) -> Vec<RestFrame> {
         content: state.content,
     };
     states.into_iter().enumerate().map(frame).collect()
+}
+
+/// A frame that says of an object only that it is asked for.
+pub(super) fn hint(hint: &Event, about: About) -> RestFrame {
+    RestFrame {
+        action: hint.action.clone(),
+        kind: about.kind,
+        master: about.place.clone(),
+        place: about.place,
+        previous: None,
+        id: hint.id.clone(),
+        time: hint.time.clone(),
+        sequence: hint.sequence,
+        author: None,
+        content: None,
+    }
 }
 
 /// The id of one of several frames of a hint: that of the hint and a number, or a digest of it where

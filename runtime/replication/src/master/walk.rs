@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use tracing::warn;
-use weir_event::{Action, Event, Reference};
+use weir_event::{Action, Event, Reference, RestFrame};
 use weir_geoserver::{Collection, Node};
 
+use super::about::About;
 use super::error::{HydrateError, there};
+use super::frames;
 use super::step::{Listed, Step};
 
 /// How many directories are looked into for templates and the like: each feature type has one, so a
@@ -98,6 +100,12 @@ impl Walk {
             }
             self.steps.push(step);
         }
+    }
+
+    /// A hint as a frame that says no state: decoded, it is the hint again.
+    pub fn frame(hint: &Event) -> Result<RestFrame, HydrateError> {
+        let about = About::of(hint)?;
+        Ok(frames::hint(hint, about))
     }
 
     /// How many objects were told.

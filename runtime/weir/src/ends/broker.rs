@@ -63,6 +63,7 @@ impl Source for BusSource {
                             tag,
                             redelivered,
                             message,
+                            asked: None,
                         }),
                         weir_bus::Received::Restarted => Received::Restarted,
                     });

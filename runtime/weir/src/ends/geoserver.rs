@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use tracing::debug;
-use weir_event::{Event, Message, RestFrame};
+use weir_event::{Action, Event, Message, RestFrame};
 use weir_geoserver::{Authority, Login, Node, Settings};
 use weir_pipeline::disk::Journal;
 use weir_pipeline::ends::{Confirmation, Sink, SinkFailure};
@@ -16,6 +16,8 @@ use weir_pipeline::plan::{LoginPlan, MasterPlan, NodePlan};
 use weir_replication::{
     Failed, HydrateError, Keep, Master, MasterSettings, Memory, Replica, Slave,
 };
+
+use super::walk::{Walker, Walks, Wanted};
 
 /// A GeoServer that is spoken to as the plan says. Nothing is asked of it yet.
 pub(crate) fn node(plan: &NodePlan) -> anyhow::Result<Node> {
@@ -34,19 +36,36 @@ pub(crate) fn node(plan: &NodePlan) -> anyhow::Result<Node> {
 }
 
 /// A master whose objects are read.
-pub(crate) struct Reader(Master);
+pub(crate) struct Reader {
+    master: Master,
+    walks: Walks,
+}
 
 impl Reader {
-    pub(crate) fn new(node: Node, plan: &MasterPlan) -> Self {
+    /// A master, and who walks through it.
+    pub(crate) fn new(node: Node, plan: &MasterPlan) -> (Self, Walker) {
         let settings = MasterSettings::new(format!("/masters/{}", plan.name));
-        Self(Master::new(node, settings))
+        let master = Master::new(node, settings);
+        let (walks, walker) = Walks::new(master.clone(), &plan.name);
+        (Self { master, walks }, walker)
+    }
+
+    pub(crate) fn walks(&self) -> &Walks {
+        &self.walks
     }
 }
 
 #[async_trait]
 impl Hydrate for Reader {
     async fn hydrate(&self, hint: &Event) -> Result<Vec<RestFrame>, HydrateFailure> {
-        match self.0.hydrate(hint).await {
+        if hint.action == Action::Reloaded {
+            // What did not change comes to nothing at the slaves: they remember digests.
+            self.walks.want(Wanted {
+                slave: None,
+                mark: None,
+            });
+        }
+        match self.master.hydrate(hint).await {
             Ok(frames) => Ok(frames),
             Err(HydrateError::Nothing(why)) => {
                 debug!(event = hint.id, subject = %hint.subject, %why, "nothing is read");

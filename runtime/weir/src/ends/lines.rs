@@ -137,6 +137,7 @@ impl Source for LineSource {
                         tag,
                         redelivered: false,
                         message,
+                        asked: None,
                     }));
                 }
                 Some(Err(error)) => return Err(EndError(Reason::new(error))),

@@ -125,6 +125,7 @@ fn geoserver_sink<'a>(
     }
     let node = node_plan(reader, &mut table);
     let timeout = table.parsed(reader, "dependency_timeout", duration);
+    let bootstrap = table.boolean(reader, "bootstrap");
     table.finish(reader);
     Some(SinkPlan {
         dialect: Dialect::GeoServerRest,
@@ -132,6 +133,7 @@ fn geoserver_sink<'a>(
         end: SinkEnd::GeoServer {
             node: node?,
             dependency_timeout: timeout.unwrap_or(DEPENDENCY_TIMEOUT),
+            bootstrap: bootstrap.unwrap_or(false),
         },
         place,
     })
