@@ -162,6 +162,20 @@ impl Chain {
         }
     }
 
+    /// Takes what was read at the master, and that nobody announced, through the stages, to the
+    /// messages for the bus.
+    pub async fn tell(
+        &self,
+        frames: Vec<RestFrame>,
+        observer: &dyn Observer,
+    ) -> Processed<Message> {
+        let told = match self.states(frames, observer) {
+            Ok(states) => self.send(states.into_iter(), None, observer).await,
+            Err(stop) => Err(stop),
+        };
+        told.unwrap_or_else(Stop::into_processed)
+    }
+
     async fn outcomes(
         &self,
         taken: Taken,
@@ -177,7 +191,19 @@ impl Chain {
         };
         let asked = taken.asked.clone();
         // A hint that nobody sent is no news.
-        let sent = asked.is_none().then_some(taken);
+        let sent = asked.is_none().then_some(taken).into_iter();
+        let only = asked.as_ref().and_then(|asked| asked.slave.as_deref());
+        self.send(sent.chain(states), only, observer).await
+    }
+
+    /// Takes events through the stages, to the messages for the sink; for one slave `only`, if it is
+    /// named.
+    async fn send(
+        &self,
+        events: impl Iterator<Item = Taken>,
+        only: Option<&str>,
+        observer: &dyn Observer,
+    ) -> Result<Processed<Message>, Stop> {
         let mut messages = Vec::new();
         let mut bytes = 0;
         for Taken {
@@ -185,16 +211,17 @@ impl Chain {
             document,
             payload,
             ..
-        } in sent.into_iter().chain(states)
+        } in events
         {
             let events = self.run_stages(event, observer).await?;
             let documents = std::iter::repeat_n(document, events.len());
             for (event, document) in events.into_iter().zip(documents) {
                 let chosen = self.route(&event, observer).await?;
-                let only = asked.as_ref().and_then(|asked| asked.slave.as_ref());
                 let slaves = match (chosen, only) {
-                    (Some(chosen), Some(only)) if !chosen.contains(only) => continue,
-                    (_, Some(only)) => Some(only.clone()),
+                    (Some(chosen), Some(only)) if !chosen.iter().any(|slave| slave == only) => {
+                        continue;
+                    }
+                    (_, Some(only)) => Some(only.to_owned()),
                     (chosen, None) => chosen.map(|chosen| chosen.join(",")),
                 };
                 let message = self.encode(event, document, slaves)?;
@@ -269,7 +296,7 @@ impl Chain {
         let reason = if !subscribed {
             "the slave does not subscribe to it any more"
         } else if chosen.is_some_and(|chosen| !chosen.split(',').any(|slave| slave == name)) {
-            "a router chose other slaves"
+            "it is addressed to other slaves"
         } else {
             return Ok(());
         };

@@ -3,11 +3,11 @@
 //! It saves calls and is no truth: what it does not know is asked for. It must not know what is not
 //! so, though: a change of it is kept before the event that made it is confirmed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use weir_event::{Kind, RestContent, RestFrame, RestPlace};
+use weir_event::{Action, Kind, RestContent, RestFrame, RestPlace};
 
 use crate::is_body;
 
@@ -31,6 +31,33 @@ impl Key {
         // A resource that moves to another store stays itself: its name is its workspace's.
         let (workspace, name) = (&master.workspace, &master.name);
         Self(json!([kind.as_str(), part, workspace, name]).to_string())
+    }
+
+    /// A frame that says that the object is gone; `None` for what goes with another one.
+    fn gone(&self, known: &Known) -> Option<RestFrame> {
+        let Ok(Value::Array(parts)) = serde_json::from_str(&self.0) else {
+            return None;
+        };
+        let text = |index: usize| parts.get(index).and_then(Value::as_str);
+        if text(1) == Some("body") {
+            return None;
+        }
+        Some(RestFrame {
+            kind: Kind::from(text(0)?),
+            action: Action::Removed,
+            place: known.place.clone(),
+            previous: None,
+            master: RestPlace {
+                workspace: text(2).map(str::to_owned),
+                store: known.place.store.clone(),
+                name: text(3).map(str::to_owned),
+            },
+            id: format!("gone {}", self.0),
+            time: "1970-01-01T00:00:00.000Z".to_owned(),
+            sequence: None,
+            author: None,
+            content: None,
+        })
     }
 
     fn is_of(&self, kind: &Kind) -> bool {
@@ -115,6 +142,12 @@ impl Memory {
     /// All that is known, as lines.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.known.iter().map(|(key, known)| line(key, known))
+    }
+
+    /// The objects that were applied and are not among these, as frames that say that they are gone.
+    pub(crate) fn others(&self, seen: &BTreeSet<Key>) -> Vec<RestFrame> {
+        let others = self.known.iter().filter(|(key, _)| !seen.contains(key));
+        others.filter_map(|(key, known)| key.gone(known)).collect()
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Known> {

@@ -14,6 +14,8 @@ mod rename;
 mod styles;
 mod tiles;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use weir_event::{Action, Kind, RestContent, RestFrame};
 use weir_geoserver::{Name, Node, Object, Removal, StoreKind, Workspace};
@@ -30,6 +32,8 @@ pub struct Replica {
     node: Node,
     memory: Memory,
     shadows: Shadows,
+    /// What was compared.
+    seen: BTreeSet<Key>,
 }
 
 /// What a frame came to.
@@ -68,6 +72,7 @@ impl Replica {
             node,
             memory,
             shadows: Shadows::default(),
+            seen: BTreeSet::new(),
         }
     }
 
@@ -111,6 +116,7 @@ impl Replica {
 
     /// How the slave differs from what the frame says; `None` if it does not. Writes nothing.
     pub async fn compare(&mut self, frame: &RestFrame) -> Result<Option<Drift>, ApplyError> {
+        self.seen.insert(Key::of(frame));
         let Some(target) = self.target(frame).await? else {
             return Ok(None);
         };
@@ -143,6 +149,18 @@ impl Replica {
             };
         }
         about(frame)
+    }
+
+    /// What was applied once and was not compared since, as removals: when all that a master has was
+    /// compared, the master does not have it any more.
+    pub fn left(&self) -> Vec<RestFrame> {
+        self.memory.others(&self.seen)
+    }
+
+    /// Makes the slave what the frame says, whatever is known to have been applied.
+    pub async fn repair(&mut self, frame: &RestFrame) -> Result<Applied, ApplyError> {
+        self.memory.forget(&Key::of(frame));
+        self.apply(frame).await
     }
 
     async fn look(&mut self, target: &Target, content: &RestContent) -> Result<Look, ApplyError> {

@@ -16,7 +16,8 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all went well; 1 something failed while it ran; 2 the command line is wrong;
-3 what was looked at is not fit: the configuration, a plugin, the broker that `check` tries.
+3 what was looked at is not fit: the configuration, a plugin, the broker that `check` tries;
+4 `drift` has found that a slave differs, and it differs still.
 
 Logs go to standard error; RUST_LOG chooses how much (`RUST_LOG=weir=debug` shows why each
 event was dropped).";
@@ -31,6 +32,12 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Check a configuration: the file, what it names, every plugin with its settings, the brokers
     Check(CheckArgs),
+    /// Compare GeoServers that are slaves with what their masters have
+    ///
+    /// Reads every object of every master with `rest`, takes it through the stages as `weir run` would,
+    /// and compares it with what the slave has. Nothing is written, unless `--repair` is given. What
+    /// cannot be compared, as passwords, is left out.
+    Drift(DriftArgs),
     /// The main job with recorded events on the embedded bus; needs nothing installed
     Demo(DemoArgs),
     /// Look at plugins
@@ -85,6 +92,27 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) schema: bool,
     /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DriftArgs {
+    /// The slave; all whose sink is a GeoServer, if none is named
+    pub(crate) slave: Option<String>,
+    /// The configuration
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "weir.toml",
+        env = "WEIR_CONFIG"
+    )]
+    pub(crate) config: PathBuf,
+    /// Make the slaves so; not while `weir run` writes to them
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Print what differs as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

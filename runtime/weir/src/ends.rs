@@ -22,7 +22,7 @@ use weir_pipeline::reorder::{self, Reordered};
 use weir_pipeline::walked::Walked;
 
 pub(crate) use broker::{BusSink, BusSource};
-pub(crate) use geoserver::node;
+pub(crate) use geoserver::{AppliedFile, applied, node};
 use geoserver::{GeoServerSink, Reader};
 use lines::{LineSink, LineSource};
 use walk::Wanted;
@@ -127,15 +127,8 @@ impl Ends {
                 dependency_timeout,
                 ..
             } => {
-                let path = plan
-                    .state
-                    .join("applied")
-                    .join(format!("{}.jsonl", slave.name));
-                let told = || format!("cannot keep what was applied in {}", path.display());
-                let (window, patience) = (slave.policy.capacity, *dependency_timeout);
-                Box::new(
-                    GeoServerSink::open(node(at)?, &path, window, patience).with_context(told)?,
-                )
+                let node = node(at)?;
+                Box::new(GeoServerSink::open(node, plan, slave, *dependency_timeout)?)
             }
         };
         let consumer = bus.slave(&slave.name, prefetch(&slave.policy));

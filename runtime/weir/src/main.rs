@@ -8,6 +8,7 @@ mod attached;
 mod check;
 mod config;
 mod demo;
+mod drift;
 mod ends;
 mod inspect;
 mod kept;
@@ -28,6 +29,7 @@ use weir_pipeline::file::Problems;
 
 use args::{Args, Command, PluginCommand, RunArgs};
 use config::{Config, Unfit};
+use drift::Drifted;
 use report::Reports;
 use signals::Signals;
 use supervisor::Supervisor;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         match args.command {
             Command::Run(args) => run(args).await,
             Command::Check(args) => check::check(args).await,
+            Command::Drift(args) => drift::drift(args).await,
             Command::Demo(args) => demo::demo(args).await,
             Command::Plugin(PluginCommand::Inspect(args)) => inspect::inspect(&args),
             Command::PreparePlugin(args) => {
@@ -133,6 +136,8 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     });
     if error.is::<Problems>() || error.is::<Unfit>() {
         ExitCode::from(3)
+    } else if error.is::<Drifted>() {
+        ExitCode::from(4)
     } else {
         ExitCode::from(1)
     }

@@ -1,18 +1,18 @@
 //! GeoServers: as masters that are read, and as slaves that are written to.
 
+use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use tracing::debug;
 use weir_event::{Action, Event, Message, RestFrame};
 use weir_geoserver::{Authority, Login, Node, Settings};
-use weir_pipeline::disk::Journal;
+use weir_pipeline::disk::{Journal, append_to};
 use weir_pipeline::ends::{Confirmation, Sink, SinkFailure};
 use weir_pipeline::hydrate::{Hydrate, HydrateFailure};
-use weir_pipeline::plan::{LoginPlan, MasterPlan, NodePlan};
+use weir_pipeline::plan::{LoginPlan, MasterPlan, NodePlan, Plan, SlavePlan};
 use weir_replication::{
     Failed, HydrateError, Keep, Master, MasterSettings, Memory, Replica, Slave,
 };
@@ -81,18 +81,15 @@ impl Hydrate for Reader {
 pub(crate) struct GeoServerSink(Slave);
 
 impl GeoServerSink {
-    /// What was applied is remembered in a file, for which `memory` is the path.
     pub(crate) fn open(
         node: Node,
-        memory: &Path,
-        window: usize,
+        plan: &Plan,
+        slave: &SlavePlan,
         dependency_timeout: Duration,
-    ) -> io::Result<Self> {
-        let mut known = Memory::default();
-        let mut journal = Journal::open(memory, |line| known.restore(line))?;
-        journal.compact(known.lines())?;
-        let replica = Replica::new(node, known);
-        let keep = Box::new(Kept(journal));
+    ) -> anyhow::Result<Self> {
+        let (known, file) = applied(plan, slave, true)?;
+        let keep = Box::new(file.context("the file was not opened")?);
+        let (replica, window) = (Replica::new(node, known), slave.policy.capacity);
         Ok(Self(Slave::start(
             replica,
             keep,
@@ -102,11 +99,51 @@ impl GeoServerSink {
     }
 }
 
-struct Kept(Journal);
+/// Where it is kept what was applied at a slave. Whoever has it is the only one to write there.
+pub(crate) struct AppliedFile {
+    journal: Journal,
+    _lock: File,
+}
 
-impl Keep for Kept {
+/// What was applied at a slave; and where more is kept, `to_write`.
+pub(crate) fn applied(
+    plan: &Plan,
+    slave: &SlavePlan,
+    to_write: bool,
+) -> anyhow::Result<(Memory, Option<AppliedFile>)> {
+    let directory = plan.state.join("applied");
+    let path = directory.join(format!("{}.jsonl", slave.name));
+    let told = || format!("cannot keep what was applied in {}", path.display());
+    let mut known = Memory::default();
+    if !to_write {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => text.lines().for_each(|line| known.restore(line)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(told),
+        }
+        return Ok((known, None));
+    }
+    let lock = append_to(&path.with_extension("lock")).with_context(told)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let name = &slave.name;
+            bail!("another Weir writes to the slave {name}: stop it first");
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(told),
+    }
+    let mut journal = Journal::open(&path, |line| known.restore(line)).with_context(told)?;
+    journal.compact(known.lines()).with_context(told)?;
+    let file = AppliedFile {
+        journal,
+        _lock: lock,
+    };
+    Ok((known, Some(file)))
+}
+
+impl Keep for AppliedFile {
     fn keep(&mut self, lines: &str) -> io::Result<()> {
-        self.0.append(lines)
+        self.journal.append(lines)
     }
 }
 
