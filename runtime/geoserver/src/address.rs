@@ -5,7 +5,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use weir_event::Reason;
 
-use crate::{FilePath, Name};
+use crate::{FilePath, Name, Object};
 
 /// Something at a node that has a document: an [`Object`](crate::Object), a
 /// [`TileObject`](crate::TileObject) or a [`DataFile`](crate::DataFile).
@@ -30,6 +30,21 @@ pub trait Asked: Sync {
     fn create(&self) -> Option<(Method, String)>;
     fn change(&self) -> Option<String>;
     fn remove(&self, removal: Removal) -> Option<String>;
+
+    /// What has to be there before this is created: without it, GeoServer writes to something else.
+    fn needs(&self) -> Option<Object> {
+        None
+    }
+
+    /// What has to be there before this is changed or removed, for the same reason.
+    fn stands(&self) -> Option<Object> {
+        None
+    }
+
+    /// What this is in, where GeoServer stumbles over its absence even when it is only asked.
+    fn within(&self) -> Option<Object> {
+        None
+    }
 
     /// The name of a style that is in no workspace. To remove one, GeoServer looks into the default
     /// workspace first.

@@ -6,6 +6,7 @@
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
+use serde_json::Value;
 use weir_event::Reason;
 
 use crate::error::Failure;
@@ -55,7 +56,9 @@ pub(crate) fn judge(
         404 | 410 => return Verdict::NotThere(words),
         409 => Failure::Exists(words),
         400..=599 if says(&["already exist"]) => Failure::Exists(words),
-        500 if says(&["referenced by"]) => Failure::Referenced(words),
+        500 if says(&["referenced by", "unable to delete a default style"]) => {
+            Failure::Referenced(words)
+        }
         400 if says(&["could not find layer"]) => Failure::Missing(words),
         // A login that is refused is asked for a better one; GeoServer's own 401 is an empty answer.
         401 if is_removal && said.is_nothing() && !headers.contains_key(WWW_AUTHENTICATE) => {
@@ -131,7 +134,13 @@ impl Said {
             || text.trim_start().get(..5).is_some_and(|start| {
                 start.eq_ignore_ascii_case("<html") || start.eq_ignore_ascii_case("<!doc")
             });
-        let mut text = if is_html { without_markup(&text) } else { text };
+        let mut text = if is_html {
+            without_markup(&text)
+        } else if media_type.contains("json") {
+            message(&text).unwrap_or(text)
+        } else {
+            text
+        };
         if let Some(secret) = secret {
             text = text.replace(secret, "…");
         }
@@ -151,6 +160,13 @@ impl Said {
             Reason::new(&self.text)
         }
     }
+}
+
+/// What an error says that Jetty has written as JSON, beside the servlet and all causes.
+fn message(document: &str) -> Option<String> {
+    let document: Value = serde_json::from_str(document).ok()?;
+    let message = document.get("message")?.as_str()?;
+    Some(unescaped(message))
 }
 
 /// What a page says. Jetty's titles are `Error 409 Workspace 'topp' already exists`, and the page
@@ -248,6 +264,9 @@ mod tests {
             said("text/plain", "No such\n  workspace: 'a\tb'\n"),
             "No such workspace: 'a b'"
         );
+        let json = r#"{"servlet":"dispatcher","cause0":"x.Y: a &quot;%25&quot;","message":"a &quot;%25&quot;","url":"/a","status":"500"}"#;
+        assert_eq!(said("application/json", json), "a \"%25\"");
+        assert_eq!(said("application/json", "{broken"), "{broken");
         assert_eq!(
             said("text/plain", "user=weir passwd=hunter2"),
             "user=weir passwd=…"

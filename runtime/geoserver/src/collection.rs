@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::file::templates;
 use crate::object::{base, in_store, in_workspace};
-use crate::{Name, Scope, StoreKind, TemplatePlace, Workspace, shape};
+use crate::{Name, Object, Scope, StoreKind, TemplatePlace, Workspace, shape};
 
 /// Several objects of one kind, by their names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +71,22 @@ impl Collection {
             Self::BlobStores => "/gwc/rest/blobstores".to_owned(),
         };
         format!("{path}.json")
+    }
+
+    /// What it is in, where GeoServer stumbles over its absence.
+    pub(crate) fn within(&self) -> Option<Object> {
+        match self {
+            Self::Resources {
+                kind,
+                workspace,
+                store,
+            } => Some(Object::Store {
+                kind: *kind,
+                workspace: workspace.clone(),
+                name: store.clone(),
+            }),
+            _ => None,
+        }
     }
 
     /// The names that a document of it holds; `None` if it is none.

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::Value;
 use weir_event::Reason;
 
-use crate::address::Address;
+use crate::address::{Address, Asked as _};
 use crate::answer::{Verdict, judge};
 use crate::error::{CallError, Failure};
 use crate::transport::{Answer, Call};
@@ -53,11 +53,57 @@ impl Node {
         })
     }
 
+    /// Reads what is at an address. What GeoServer only stumbles over is missing with what it is in.
+    pub(crate) async fn look<A: Address>(
+        &self,
+        address: &A,
+        path: &str,
+    ) -> Result<A::Document, Failure> {
+        match Box::pin(self.read(address, path)).await {
+            Ok(document) => Ok(document),
+            Err(failure) => Err(self.sure(failure, address.within()).await),
+        }
+    }
+
+    /// A failure to read, made sure of: missing is what is in something that is not there.
+    pub(crate) async fn sure(&self, failure: Failure, within: Option<Object>) -> Failure {
+        let (Failure::Refused { status: 500, words }, Some(within)) = (&failure, within) else {
+            return failure;
+        };
+        match Box::pin(self.read(&within, &within.read())).await {
+            Err(Failure::Missing(_)) => Failure::Missing(words.clone()),
+            Err(other) if other.is_transient() => other,
+            Ok(_) | Err(_) => failure,
+        }
+    }
+
+    /// Makes sure that what a call needs is there: without it, the call would do another thing.
+    pub(crate) async fn require(
+        &self,
+        call: &Call,
+        needed: Option<Object>,
+    ) -> Result<(), CallError> {
+        let Some(needed) = needed else { return Ok(()) };
+        match Box::pin(self.read(&needed, &needed.read())).await {
+            Err(failure) if failure.is_transient() || matches!(failure, Failure::Missing(_)) => {
+                Err(self.error(&call.method, &call.path, failure))
+            }
+            // What cannot be read is there: a group that is broken can still be repaired.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// True if what is at an address is not there.
     pub(crate) async fn is_missing<A: Address>(&self, address: &A) -> Result<bool, Failure> {
-        match self.read(address, &address.read()).await {
+        match self.look(address, &address.read()).await {
             Err(Failure::Missing(_)) => Ok(true),
             Err(failure) if failure.is_transient() => Err(failure),
+            // Its firewall: it answers nothing to the call itself, and says why to a read.
+            Err(Failure::Refused { status, words })
+                if words.contains("RequestRejectedException") =>
+            {
+                Err(Failure::Refused { status, words })
+            }
             // What cannot be read is there.
             Ok(_) | Err(_) => Ok(false),
         }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::error::Failure;
+
 /// Everything but what a URL never gives a meaning of its own (RFC 3986, unreserved), and the colon,
 /// which GeoServer writes between a workspace and what is in it. GeoServer reads `+` as a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -29,6 +31,18 @@ pub(crate) fn last_part(name: &str) -> String {
         part.push_str(".json");
     }
     part
+}
+
+/// Whether GeoServer finds what a path says. It decodes the names of files and of tile layers twice,
+/// so that a plus becomes a space and something else is meant; and a percent sign that would survive
+/// that is refused by its firewall.
+pub(crate) fn sayable(path: &str) -> Result<(), Failure> {
+    let twice = ["/rest/resource/", "/gwc/rest/"];
+    let place = path.split('?').next().unwrap_or(path);
+    if twice.iter().any(|start| path.starts_with(start)) && place.contains("%2B") {
+        return Err(Failure::Unsayable("+"));
+    }
+    Ok(())
 }
 
 /// JSON in ASCII. GeoServer reads a body in the character set of its JVM, which may not be UTF-8.

@@ -39,6 +39,11 @@ pub enum Failure {
     /// The interface has no such call.
     #[error("the REST interface of GeoServer has no call for this")]
     NoSuchCall,
+    /// The name cannot stand in a URL of GeoServer, which would take it for another one.
+    #[error(
+        "a file or a tile layer with `{0}` in its name cannot be asked for: in its URL, GeoServer takes that for something else"
+    )]
+    Unsayable(&'static str),
     /// The user may not do this, or is not known.
     #[error(
         "the login is refused, or lacks the role of an administrator (status {status}): {words}"

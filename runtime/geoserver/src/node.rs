@@ -13,6 +13,7 @@ use weir_event::Reason;
 
 use crate::address::{Address, Found, Removal};
 use crate::doubt::{VERSION, not_known};
+use crate::encoding::sayable;
 use crate::error::{CallError, Failure};
 use crate::file::{self, Entry, Metadata, resource_path};
 use crate::object::in_store;
@@ -40,7 +41,8 @@ pub enum Action {
     Reset,
     /// To read its whole configuration anew. Its `updateSequence` moves though nothing has changed.
     Reload,
-    /// To forget what it has cached of one store.
+    /// To forget what it has cached of one store, of features or coverages: for a cascading one
+    /// there is [`Reset`](Self::Reset) only.
     ResetStore {
         kind: StoreKind,
         workspace: Workspace,
@@ -74,18 +76,24 @@ impl Node {
     /// The document of what is at an address.
     pub async fn get<A: Address>(&self, address: &A) -> Result<A::Document, CallError> {
         let path = address.read();
-        self.read(address, &path)
+        self.look(address, &path)
             .await
             .map_err(|failure| self.error(&Method::GET, &path, failure))
     }
 
     /// The names of what there is.
     pub async fn list(&self, collection: &Collection) -> Result<Vec<String>, CallError> {
-        self.document(collection.read(), |document| {
+        let names = self.document(collection.read(), |document| {
             let names = collection.names(document);
             names.ok_or_else(|| Reason::new("this is no list of what was asked for"))
-        })
-        .await
+        });
+        match names.await {
+            Ok(names) => Ok(names),
+            Err(CallError { call, failure }) => Err(CallError {
+                call,
+                failure: self.sure(failure, collection.within()).await,
+            }),
+        }
     }
 
     /// Makes what is not there. What is there already is [`Failure::Exists`], where GeoServer
@@ -104,6 +112,7 @@ impl Node {
             method,
             ..Call::put(path, address.encode(document))
         };
+        self.require(&call, address.needs()).await?;
         self.write(&call, not_known()).await
     }
 
@@ -117,6 +126,7 @@ impl Node {
             return Err(self.error(&Method::PUT, &address.read(), Failure::NoSuchCall));
         };
         let call = Call::put(path, address.encode(document));
+        self.require(&call, address.stands()).await?;
         self.write(&call, self.is_missing(address)).await
     }
 
@@ -160,6 +170,7 @@ impl Node {
             method: Method::DELETE,
             ..Call::get(path)
         };
+        self.require(&call, address.stands()).await?;
         self.write(&call, self.is_missing(address)).await
     }
 
@@ -172,7 +183,13 @@ impl Node {
                 kind,
                 workspace,
                 name,
-            } => Call::post(format!("{}/reset", in_store(*kind, workspace, name)), None),
+            } => {
+                let path = format!("{}/reset", in_store(*kind, workspace, name));
+                if matches!(kind, StoreKind::Wms | StoreKind::Wmts) {
+                    return Err(self.error(&Method::POST, &path, Failure::NoSuchCall));
+                }
+                Call::post(path, None)
+            }
             Action::Truncate(layer) => {
                 let body = format!(
                     "<truncateLayer><layerName>{}</layerName></truncateLayer>",
@@ -202,7 +219,8 @@ impl Node {
         })
     }
 
-    /// Gives a file another path, with its directories, in one step.
+    /// Gives a file another path, in one step. What is there already is overwritten; its directory has
+    /// to be there, or GeoServer may refuse it ("Rename operation failed.").
     pub async fn rename_file(&self, from: &FilePath, to: &FilePath) -> Result<(), CallError> {
         let path = format!("{}?operation=move", resource_path(Some(to)));
         let body = ("text/plain; charset=utf-8", format!("/{from}").into());
@@ -231,6 +249,7 @@ impl Node {
     {
         let path = file.place();
         let sent = async {
+            sayable(&path)?;
             let _turn = self.0.transport.turn(&Method::PUT).await?;
             let progress = Progress::default();
             let request = self
@@ -254,6 +273,7 @@ impl Node {
     }
 
     async fn start(&self, path: &str, limit: u64) -> Result<Download, Failure> {
+        sayable(path)?;
         let transport = &self.0.transport;
         let turn = transport.turn(&Method::GET).await?;
         let silence = transport.silence_timeout;

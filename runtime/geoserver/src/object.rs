@@ -310,6 +310,34 @@ impl Asked for Object {
         Some(removal.of(&path, purge))
     }
 
+    fn needs(&self) -> Option<Object> {
+        match self {
+            // What is put there for a workspace that is not there becomes the settings of all.
+            Self::Service {
+                scope: Scope::Workspace(workspace),
+                ..
+            } => Some(Self::Workspace(workspace.clone())),
+            _ => None,
+        }
+    }
+
+    fn stands(&self) -> Option<Object> {
+        match self {
+            // Where a global one is not there, the one of this name in the default workspace is
+            // changed and removed; and to remove what is not there is "referenced by" each group
+            // that has a style in the place of a layer.
+            Self::LayerGroup { .. } => Some(self.clone()),
+            _ => self.needs(),
+        }
+    }
+
+    fn within(&self) -> Option<Object> {
+        match self {
+            Self::Settings(Scope::Workspace(workspace)) => Some(Self::Workspace(workspace.clone())),
+            _ => None,
+        }
+    }
+
     fn global_style(&self) -> Option<&Name> {
         match self {
             Self::Style {

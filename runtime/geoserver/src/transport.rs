@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use weir_event::Reason;
 
 use crate::answer::Said;
+use crate::encoding::sayable;
 use crate::error::Failure;
 use crate::{Login, NodeUrl, Settings, SettingsError, tls};
 
@@ -115,6 +116,7 @@ impl Transport {
 
     /// Makes a call and reads the whole answer, whatever it says.
     pub(crate) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+        sayable(&call.path)?;
         let _turn = self.turn(&call.method).await?;
         let answer = async {
             let mut request = self.request(call.method.clone(), &call.path);

@@ -49,7 +49,7 @@ impl Version {
 
     pub fn support(&self) -> Support {
         match (self.major, self.minor) {
-            (2, 21) => Support::Measured,
+            (2, 21 | 26) => Support::Measured,
             (2, 18..) | (3.., _) => Support::Expected,
             _ => Support::TooOld,
         }
@@ -82,6 +82,7 @@ mod tests {
     fn versions_as_geoserver_says_them() {
         for (told, major, minor, support) in [
             (json!("2.21.2"), 2, 21, Support::Measured),
+            (json!("2.26.2"), 2, 26, Support::Measured),
             (json!("2.18.0"), 2, 18, Support::Expected),
             (json!("2.28-SNAPSHOT"), 2, 28, Support::Expected),
             (json!(3.0), 3, 0, Support::Expected),

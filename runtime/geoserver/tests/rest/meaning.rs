@@ -133,6 +133,7 @@ async fn every_recorded_refusal() {
         (Ask::Remove(roads()), 403, "", String::new(), true),
         (Ask::Remove(layer("north", "rivers")), 500, text, "Unable to delete layer referenced by layer group 'g_ws'".into(), true),
         (Ask::Remove(group(Global, "g_single")), 500, text, "Unable to delete layer group referenced by layer group 'g_named'".into(), true),
+        (Ask::Remove(style(Global, "raster")), 500, text, "Unable to delete a default style".into(), true),
         (Ask::Remove(style(Global, "line")), 403, "", String::new(), true),
         // What is refused.
         (Ask::Create(roads()), 400, html, jetty(400, "Trying to create new feature type inside the store, but no attributes were specified"), false),
