@@ -54,6 +54,8 @@ pub(crate) fn judge(
             Failure::Missing(words)
         }
         404 | 410 => return Verdict::NotThere(words),
+        // Of access rules, which are the only thing that can be changed with this answer.
+        409 if method == Method::PUT => Failure::Missing(words),
         409 => Failure::Exists(words),
         400..=599 if says(&["already exist"]) => Failure::Exists(words),
         500 if says(&["referenced by", "unable to delete a default style"]) => {

@@ -113,6 +113,7 @@ async fn every_recorded_refusal() {
         (Ask::Get(Object::Workspace(workspace("nope"))), 404, text, "No such workspace: 'nope' found".into(), false),
         (Ask::Get(Object::Workspace(workspace("nope"))), 404, text, String::new(), false),
         (Ask::Change(store(StoreKind::Data, "topp", "none")), 404, text, "No such datastore: topp,none".into(), false),
+        (Ask::Change(Object::AccessRules), 409, "", String::new(), true),
         (Ask::Change(layer("topp", "nope")), 500, text, "Cannot invoke \"org.geoserver.catalog.LayerInfo.getResource()\" because \"original\" is null".into(), false),
         (Ask::Change(group(Global, "none")), 500, text, "java.lang.NullPointerException: Cannot invoke \"Object.getClass()\" because \"obj\" is null".into(), false),
         (Ask::Remove(group(Global, "none")), 500, text, String::new(), false),
