@@ -59,14 +59,30 @@ impl Files {
         path.is_empty() || self.directories.contains(path)
     }
 
+    /// The files and the directories at a path and below it.
+    fn at(&self, path: &str) -> (Vec<String>, Vec<String>) {
+        let below = (format!("{path}/"), format!("{path}0"));
+        let files = self.files.range(below.0.clone()..below.1.clone());
+        let files = files.map(|(it, _)| it.clone());
+        let own = self.files.contains_key(path).then(|| path.to_owned());
+        let directories = self.directories.range(below.0..below.1).cloned();
+        let itself = self.directories.get(path).cloned();
+        (
+            own.into_iter().chain(files).collect(),
+            itself.into_iter().chain(directories).collect(),
+        )
+    }
+
     /// A file, or a directory with all that is in it. False if there is none.
     pub(crate) fn remove(&mut self, path: &str) -> bool {
-        let below = format!("{path}/");
-        let is_in = |it: &String| it == path || it.starts_with(&below);
-        let before = self.files.len() + self.directories.len();
-        self.files.retain(|it, _| !is_in(it));
-        self.directories.retain(|it| !is_in(it));
-        before != self.files.len() + self.directories.len()
+        let (files, directories) = self.at(path);
+        for file in &files {
+            self.files.remove(file);
+        }
+        for directory in &directories {
+            self.directories.remove(directory);
+        }
+        !files.is_empty() || !directories.is_empty()
     }
 
     /// A file, or a directory with all that is in it. False if there is none.
@@ -74,46 +90,37 @@ impl Files {
         if from == to {
             return true;
         }
-        let below = format!("{from}/");
-        let moved = |path: &str| match path.strip_prefix(&below) {
-            Some(rest) => Some(format!("{to}/{rest}")),
-            None => (path == from).then(|| to.to_owned()),
-        };
-        let files: Vec<(String, String)> = self
-            .files
-            .keys()
-            .filter_map(|it| Some((it.clone(), moved(it)?)))
-            .collect();
-        let directories: Vec<(String, String)> = self
-            .directories
-            .iter()
-            .filter_map(|it| Some((it.clone(), moved(it)?)))
-            .collect();
-        let is_there = !files.is_empty() || !directories.is_empty();
-        for (old, new) in files {
-            if let Some(file) = self.files.remove(&old) {
+        let (files, directories) = self.at(from);
+        let moved = |path: &str| format!("{to}{}", &path[from.len()..]);
+        for old in &files {
+            if let Some(file) = self.files.remove(old) {
+                let new = moved(old);
                 if let Some((directory, _)) = new.rsplit_once('/') {
                     self.make_directory(directory);
                 }
                 self.files.insert(new, file);
             }
         }
-        for (old, new) in directories {
-            self.directories.remove(&old);
-            self.make_directory(&new);
+        for old in &directories {
+            self.directories.remove(old);
+            self.make_directory(&moved(old));
         }
-        is_there
+        !files.is_empty() || !directories.is_empty()
     }
 
     /// The names in a directory.
-    fn children(&self, path: &str) -> BTreeSet<String> {
+    pub(crate) fn children(&self, path: &str) -> BTreeSet<String> {
         let below = if path.is_empty() {
             String::new()
         } else {
             format!("{path}/")
         };
-        let all = self.files.keys().chain(&self.directories);
-        all.filter_map(|it| it.strip_prefix(&below))
+        let files = self.files.range(below.clone()..).map(|(it, _)| it);
+        let files = files.map_while(|it| it.strip_prefix(&below));
+        let directories = self.directories.range(below.clone()..);
+        let directories = directories.map_while(|it| it.strip_prefix(&below));
+        files
+            .chain(directories)
             .filter(|rest| !rest.contains('/'))
             .map(str::to_owned)
             .collect()
@@ -125,14 +132,12 @@ impl Files {
             .map(|(path, file)| (path, file.bytes.as_slice()))
     }
 
+    /// Of a directory, when something in it was.
     fn modified(&self, path: &str) -> Timestamp {
-        let below = format!("{path}/");
-        let is_in = |it: &&String| path.is_empty() || *it == path || it.starts_with(&below);
-        let files = self.files.iter().filter(|(it, _)| is_in(it));
-        files
-            .map(|(_, file)| file.modified)
-            .max()
-            .unwrap_or(Timestamp::UNIX_EPOCH)
+        let (files, _) = self.at(path);
+        let times = files.iter().filter_map(|it| self.files.get(it));
+        let latest = times.map(|file| file.modified).max();
+        latest.unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 

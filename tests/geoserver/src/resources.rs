@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::bodies;
 use crate::http::{Reply, Request};
-use crate::json::{Map, items, name_in, said};
+use crate::json::{Map, name_in, said};
 use crate::merge::{default, merge, ordered};
+use crate::natives::{complete, write_crs};
 use crate::route::{Answer, document, encoded, list, not_allowed};
 use crate::state::{Kind, Resource, State};
 use crate::table::{GLOBAL, Id};
@@ -62,9 +63,6 @@ const KNOWN: [&str; 50] = [
     "vendorParameters",
     "alias",
 ];
-
-/// How a real GeoServer writes this one.
-const WGS84: &str = "GEOGCS[\"WGS 84\", \n  DATUM[\"World Geodetic System 1984\", \n    SPHEROID[\"WGS 84\", 6378137.0, 298.257223563, AUTHORITY[\"EPSG\",\"7030\"]], \n    AUTHORITY[\"EPSG\",\"6326\"]], \n  PRIMEM[\"Greenwich\", 0.0, AUTHORITY[\"EPSG\",\"8901\"]], \n  UNIT[\"degree\", 0.017453292519943295], \n  AXIS[\"Geodetic longitude\", EAST], \n  AXIS[\"Geodetic latitude\", NORTH], \n  AUTHORITY[\"EPSG\",\"4326\"]]";
 
 impl Kind {
     /// Of a whole workspace.
@@ -126,6 +124,11 @@ impl State {
             (method, [name]) => {
                 let found = self.resources.find(place, name);
                 let found = found.filter(|id| self.resources[*id].it.store == store);
+                // One that was given another namespace stays in its store.
+                let found = found.or_else(|| {
+                    let mut all = self.resources_of(store).into_iter();
+                    all.find(|id| self.resources[*id].name == *name)
+                });
                 let id = found.ok_or_else(|| {
                     let (workspace, store) =
                         (&self.workspaces[place].name, &self.stores[store].name);
@@ -292,6 +295,7 @@ impl State {
         let id = self.new_id();
         self.resources
             .add(id, place, &name, Resource { store, body });
+        self.stores[store].it.resources.insert(id);
         self.add_layer(id);
         let directory = self.resource_directory(id);
         self.files.make_directory(&directory);
@@ -332,53 +336,6 @@ impl State {
             return Err(Reply::page(403, &words));
         }
         Ok((place, store))
-    }
-
-    /// What GeoServer finds out by itself. A table that is not there is made, if it is said how.
-    fn native(&mut self, store: Id, native: &str, given: &Map) -> Result<Map, Reply> {
-        let row = &self.stores[store];
-        let kind = row.it.kind;
-        let key = self.prefixed(row.place, &row.name);
-        let is_view = items(given.get("metadata").unwrap_or(&Value::Null), "entry")
-            .iter()
-            .any(|entry| entry["@key"] == "JDBC_VIRTUAL_TABLE");
-        if is_view && given.contains_key("attributes") {
-            let words = "Failed to access data source to check attribute customization";
-            return Err(Reply::text(500, words));
-        }
-        let known = self.tables.get(&key);
-        let found = match known {
-            Some(tables) => tables.get(native).cloned(),
-            None => (!native.starts_with("missing")).then(|| json!({})),
-        };
-        let found = found.or_else(|| is_view.then(|| json!({})));
-        let Some(found) = found else {
-            if kind != Kind::Data {
-                return Err(Reply::text(
-                    500,
-                    format!("Could not find {native} in {key}"),
-                ));
-            }
-            if items(given.get("attributes").unwrap_or(&Value::Null), "attribute").is_empty() {
-                let words = "Trying to create new feature type inside the store, but no attributes were specified";
-                return Err(Reply::page(400, words));
-            }
-            self.tables_created.push(format!("{key}/{native}"));
-            if let Some(tables) = self.tables.get_mut(&key) {
-                tables.insert(native.to_owned(), json!({}));
-            }
-            return Ok(usual(kind));
-        };
-        let mut body = usual(kind);
-        if let Value::Object(found) = found {
-            body.extend(found);
-        }
-        if given.contains_key("cqlFilter") {
-            // It would have to read all of the data.
-            body.shift_remove("nativeBoundingBox");
-            body.shift_remove("latLonBoundingBox");
-        }
-        Ok(body)
     }
 
     fn change_resource(&mut self, request: &Request, id: Id) -> Answer {
@@ -429,6 +386,8 @@ impl State {
         self.drop_layer(id);
         let directory = self.resource_directory(id);
         self.files.remove(&directory);
+        let store = self.resources[id].it.store;
+        self.stores[store].it.resources.remove(&id);
         self.resources.remove(id);
     }
 
@@ -448,71 +407,5 @@ impl Kind {
         } else {
             "wmts store"
         }
-    }
-}
-
-/// What is found out where nobody has said what there is.
-fn usual(kind: Kind) -> Map {
-    let bounds = json!({"minx": 10, "maxx": 11, "miny": 59, "maxy": 60, "crs": "EPSG:4326"});
-    let mut body = Map::new();
-    body.insert("srs".into(), "EPSG:4326".into());
-    body.insert("nativeBoundingBox".into(), bounds.clone());
-    body.insert("latLonBoundingBox".into(), bounds);
-    if kind == Kind::Data {
-        let attribute = |name: &str, binding: &str| json!({"name": name, "minOccurs": 0, "maxOccurs": 1, "nillable": true, "binding": binding});
-        let attributes = json!({"attribute": [
-            attribute("geom", "org.locationtech.jts.geom.Point"),
-            attribute("label", "java.lang.String"),
-        ]});
-        body.insert("attributes".into(), attributes);
-    } else {
-        body.insert("nativeCRS".into(), WGS84.into());
-    }
-    body
-}
-
-/// What GeoServer adds to something new.
-fn complete(body: &mut Map, kind: Kind, native: &str, given: &Map) {
-    let name = said(given, "name").unwrap_or_else(|| native.to_owned());
-    default(body, "nativeName", native);
-    default(body, "title", name);
-    if kind == Kind::Data && !given.contains_key("keywords") {
-        default(body, "keywords", json!({"string": [native, "features"]}));
-    }
-    write_crs(body, given);
-    default(body, "projectionPolicy", "FORCE_DECLARED");
-    default(body, "enabled", true);
-    default(body, "serviceConfiguration", false);
-    match kind {
-        Kind::Data => {
-            default(body, "maxFeatures", 0);
-            default(body, "numDecimals", 0);
-            for flag in [
-                "padWithZeros",
-                "forcedDecimal",
-                "overridingServiceSRS",
-                "skipNumberMatched",
-                "circularArcPresent",
-            ] {
-                default(body, flag, false);
-            }
-        }
-        Kind::Coverage => {}
-        Kind::Wms | Kind::Wmts => {
-            default(body, "description", "");
-            default(body, "abstract", "");
-        }
-    }
-    if kind == Kind::Wms {
-        default(body, "forcedRemoteStyle", "");
-        default(body, "preferredFormat", "image/png");
-        default(body, "metadataBBoxRespected", false);
-    }
-}
-
-/// A reference system that was given by its code is shown in full.
-fn write_crs(body: &mut Map, given: &Map) {
-    if given.get("nativeCRS").and_then(Value::as_str) == Some("EPSG:4326") {
-        body.insert("nativeCRS".into(), WGS84.into());
     }
 }

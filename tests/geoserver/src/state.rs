@@ -1,6 +1,6 @@
 //! Everything that a double has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -32,6 +32,8 @@ pub(crate) struct Store {
     pub(crate) kind: Kind,
     pub(crate) is_default: bool,
     pub(crate) body: Map,
+    /// What it publishes, mostly in its own workspace.
+    pub(crate) resources: BTreeSet<Id>,
 }
 
 #[derive(Debug)]

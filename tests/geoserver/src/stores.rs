@@ -1,5 +1,7 @@
 //! Stores of all kinds.
 
+use std::collections::BTreeSet;
+
 use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
@@ -191,6 +193,7 @@ impl State {
             kind,
             is_default: false,
             body,
+            resources: BTreeSet::new(),
         };
         self.stores.add(id, place, &name, store);
         self.files
@@ -291,6 +294,17 @@ impl State {
                 let words = format!("Store '{name}' already exists in workspace '{workspace}'");
                 return Err(Reply::text(500, words));
             }
+            let clash = self.resources_of(id).into_iter().find(|it| {
+                let name = &self.resources[*it].name;
+                let other = self.resources.find(place, name);
+                other.is_some_and(|other| other != *it)
+            });
+            if let Some(resource) = clash {
+                let resource = &self.resources[resource].name;
+                let words =
+                    format!("Resource named '{resource}' already exists in store: '{name}'");
+                return Err(Reply::text(500, words));
+            }
             self.move_store(id, place, &name);
         }
         let is_default = flag(&given, "_default");
@@ -343,8 +357,6 @@ impl State {
     }
 
     pub(crate) fn resources_of(&self, store: Id) -> Vec<Id> {
-        let mut all = self.resources.of(self.stores[store].place);
-        all.retain(|id| self.resources[*id].it.store == store);
-        all
+        self.stores[store].it.resources.iter().copied().collect()
     }
 }

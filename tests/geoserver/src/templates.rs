@@ -41,19 +41,16 @@ impl State {
             if request.method != "GET" {
                 return Err(not_allowed());
             }
-            let prefix = format!("{directory}/");
-            let names = self
-                .files
-                .all()
-                .filter_map(|(path, _)| path.strip_prefix(&prefix));
+            let names = self.files.children(&directory).into_iter();
             let names = names.filter(|name| {
                 let extension = name.rsplit_once('.').map(|(_, it)| it);
-                extension == Some("ftl") && !name.contains('/')
+                extension == Some("ftl")
             });
             let names = names.map(|name| {
                 let mut above = above.to_vec();
-                above.extend(["templates", name]);
-                (name.to_owned(), self.link(&above.join("/")))
+                above.extend(["templates", name.as_str()]);
+                let link = self.link(&above.join("/"));
+                (name, link)
             });
             return Ok(list(KEYS[0], KEYS[1], names.collect()));
         };

@@ -269,6 +269,10 @@ impl State {
         for store in self.stores.of(id) {
             self.drop_store(store);
         }
+        // Of stores elsewhere.
+        for resource in self.resources.of(id) {
+            self.drop_resource(resource);
+        }
         for style in self.styles.of(id) {
             self.drop_style(style);
         }

@@ -6,6 +6,7 @@
     reason = "in a test, whatever cannot be is a failure"
 )]
 
+mod anything;
 mod client;
 mod faults;
 mod lab;

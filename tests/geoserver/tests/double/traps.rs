@@ -175,10 +175,18 @@ async fn t8_the_workspace_in_a_body_wins_or_moves() {
     )
     .await;
     wire.get("workspaces/south/coveragestores/dem").await;
-    let moved = json!({"dataStore": {"workspace": {"name": "south"}, "name": "moved"}});
-    wire.does("PUT", "workspaces/north/datastores/props", &moved)
+    let more = json!({"dataStore": {"name": "more"}});
+    wire.does("POST", "workspaces/north/datastores", &more)
         .await;
-    wire.get("workspaces/south/datastores/moved").await;
+    let lakes = json!({"featureType": {"name": "lakes"}});
+    let path = "workspaces/north/datastores/more";
+    wire.does("POST", &format!("{path}/featuretypes"), &lakes)
+        .await;
+    let moved = json!({"dataStore": {"workspace": {"name": "south"}}});
+    wire.does("PUT", path, &moved).await;
+    wire.get("workspaces/south/datastores/more/featuretypes/lakes")
+        .await;
+    wire.get("layers/south:lakes").await;
     style(&mut wire, "workspaces/north/styles", "blue").await;
     let moved = json!({"style": {"workspace": {"name": "south"}}});
     wire.does("PUT", "workspaces/north/styles/blue", &moved)
@@ -429,4 +437,60 @@ async fn a_workspace_takes_everything_with_it() {
         wire.call("GET", "/rest/layergroups/all.json", "").await.0,
         404
     );
+}
+
+#[tokio::test]
+async fn references_follow_a_rename() {
+    let (_geoserver, mut wire) = two().await;
+    style(&mut wire, "styles", "blue").await;
+    let (status, _) = wire
+        .call("PUT", "/rest/resource/styles/blue.sld", "<sld/>")
+        .await;
+    assert_eq!(status, 201);
+    let blue = json!({"layer": {"defaultStyle": {"name": "blue"}}});
+    wire.does("PUT", "layers/south:rivers", &blue).await;
+    let published = json!({"published": {"@type": "layer", "name": "south:rivers"}});
+    let group = json!({"layerGroup": {"name": "all", "publishables": published}});
+    wire.does("POST", "layergroups", &group).await;
+    let renamed = json!({"style": {"name": "azure"}});
+    wire.does("PUT", "styles/blue", &renamed).await;
+    let renamed = json!({"dataStore": {"name": "files"}});
+    wire.does("PUT", "workspaces/south/datastores/props", &renamed)
+        .await;
+    let renamed = json!({"featureType": {"name": "streams"}});
+    let path = "workspaces/south/datastores/files/featuretypes";
+    wire.does("PUT", &format!("{path}/rivers"), &renamed).await;
+    // Of a layer itself the name is ignored.
+    let renamed = json!({"layer": {"name": "other"}});
+    wire.does("PUT", "layers/south:streams", &renamed).await;
+    let layer = wire.get("layers/south:streams").await;
+    assert_eq!(layer["layer"]["defaultStyle"]["name"], "azure");
+    assert_eq!(
+        wire.get("styles/azure").await["style"]["filename"],
+        "azure.sld"
+    );
+    let (status, body) = wire
+        .call("GET", "/rest/resource/styles/azure.sld", "")
+        .await;
+    assert_eq!((status, body.as_str()), (200, "<sld/>"));
+    let group = wire.get("layergroups/all").await;
+    assert_eq!(
+        group["layerGroup"]["publishables"]["published"]["name"],
+        "south:streams"
+    );
+    assert_eq!(
+        wire.call("GET", "/gwc/rest/layers/south:streams.xml", "")
+            .await
+            .0,
+        200
+    );
+    for (path, body) in [
+        ("namespaces/south", json!({"namespace": {"prefix": "syd"}})),
+        ("layergroups/all", json!({"layerGroup": {"name": "none"}})),
+    ] {
+        let (status, _) = wire
+            .call("PUT", &format!("/rest/{path}"), &body.to_string())
+            .await;
+        assert_eq!(status, 403, "{path}");
+    }
 }
