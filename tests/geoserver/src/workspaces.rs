@@ -224,8 +224,9 @@ impl State {
         row.it.isolated = flag(&given, "isolated").unwrap_or(row.it.isolated);
         row.touch();
         if let Some(uri) = uri {
-            row.it.uri = Some(uri.clone());
+            let is_other = row.it.uri.replace(uri.clone()).as_ref() != Some(&uri);
             self.spread_uri(id, &uri);
+            self.moved(is_other.into());
         }
         self.moved(2);
         Ok(Reply::empty(200))

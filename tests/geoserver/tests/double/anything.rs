@@ -17,75 +17,68 @@ fn pick(random: &mut StdRng, from: &[&'static str]) -> &'static str {
 
 /// Some call, sensible or not.
 fn call(random: &mut StdRng) -> (&'static str, String, Value) {
-    let (w, v) = (pick(random, &WORKSPACES), pick(random, &WORKSPACES));
-    let (n, m, o) = (
+    let workspace = pick(random, &WORKSPACES);
+    let other = pick(random, &WORKSPACES);
+    let (name, said, store) = (
         pick(random, &NAMES),
         pick(random, &NAMES),
         pick(random, &NAMES),
     );
     let method = pick(random, &["POST", "POST", "PUT", "PUT", "DELETE"]);
+    let within = format!("workspaces/{workspace}");
     let of = |collection: String| match method {
         "POST" => collection,
-        "PUT" => format!("{collection}/{n}"),
-        _ => format!("{collection}/{n}?recurse=true"),
+        "PUT" => format!("{collection}/{name}"),
+        _ => format!("{collection}/{name}?recurse=true"),
     };
-    let style = json!({"name": format!("{v}:{m}")});
-    let published =
-        json!([{"@type": "layer", "name": format!("{w}:{m}")}, {"@type": "layerGroup", "name": o}]);
-    match random.random_range(0..10) {
-        0 => (
-            if method == "DELETE" { "DELETE" } else { "POST" },
-            if method == "DELETE" {
-                format!("workspaces/{w}?recurse={}", random.random::<bool>())
-            } else {
-                "workspaces".to_owned()
-            },
-            json!({"workspace": {"name": w}}),
-        ),
-        1 => (
-            "PUT",
-            format!("workspaces/{w}"),
-            json!({"workspace": {"name": v}}),
-        ),
-        2 => (
-            "PUT",
-            "workspaces/default".to_owned(),
-            json!({"workspace": {"name": v}}),
-        ),
-        3 => (
-            method,
-            of(format!("workspaces/{w}/datastores")),
-            json!({"dataStore": {"name": m, "workspace": {"name": v}}}),
-        ),
-        4 | 5 => (
-            method,
-            of(format!("workspaces/{w}/datastores/{o}/featuretypes")),
-            json!({"featureType": {"name": m, "namespace": {"name": v}}}),
-        ),
-        6 => (
-            method,
-            of("styles".to_owned()),
-            json!({"style": {"name": m}}),
-        ),
-        7 => (
-            method,
-            of(format!("workspaces/{w}/styles")),
-            json!({"style": {"name": m, "workspace": {"name": v}}}),
-        ),
-        8 => (
-            if method == "POST" { "PUT" } else { method },
-            format!("layers/{w}:{n}?recurse={}", random.random::<bool>()),
-            json!({"layer": {"defaultStyle": style, "styles": {"style": [style]}}}),
-        ),
-        _ => (
-            method,
-            of("layergroups".to_owned()),
-            json!({"layerGroup": {
-                "name": if method == "PUT" { n } else { m },
-                "publishables": {"published": published},
+    let style = json!({"name": format!("{other}:{said}")});
+    let layer = json!({"@type": "layer", "name": format!("{workspace}:{said}")});
+    let group = json!({"@type": "layerGroup", "name": store});
+    match random.random_range(0..11) {
+        0 => {
+            let body = json!({"workspace": {"name": workspace}});
+            ("POST", "workspaces".to_owned(), body)
+        }
+        1 => {
+            let path = format!("{within}?recurse={}", random.random::<bool>());
+            ("DELETE", path, Value::Null)
+        }
+        2 => ("PUT", within, json!({"workspace": {"name": other}})),
+        3 => {
+            let body = json!({"workspace": {"name": other}});
+            ("PUT", "workspaces/default".to_owned(), body)
+        }
+        4 => {
+            let body = json!({"dataStore": {"name": said, "workspace": {"name": other}}});
+            (method, of(format!("{within}/datastores")), body)
+        }
+        5 | 6 => {
+            let body = json!({"featureType": {"name": said, "namespace": {"name": other}}});
+            let collection = format!("{within}/datastores/{store}/featuretypes");
+            (method, of(collection), body)
+        }
+        7 => {
+            let body = json!({"style": {"name": said}});
+            (method, of("styles".to_owned()), body)
+        }
+        8 => {
+            let body = json!({"style": {"name": said, "workspace": {"name": other}}});
+            (method, of(format!("{within}/styles")), body)
+        }
+        9 => {
+            let recurse = random.random::<bool>();
+            let path = format!("layers/{workspace}:{name}?recurse={recurse}");
+            let body = json!({"layer": {"defaultStyle": style, "styles": {"style": [style]}}});
+            (if method == "POST" { "PUT" } else { method }, path, body)
+        }
+        _ => {
+            let body = json!({"layerGroup": {
+                "name": if method == "PUT" { name } else { said },
+                "publishables": {"published": [layer, group]},
                 "styles": {"style": [style, ""]},
-            }}),
-        ),
+            }});
+            (method, of("layergroups".to_owned()), body)
+        }
     }
 }
 
