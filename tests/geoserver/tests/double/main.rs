@@ -13,6 +13,7 @@ mod lab;
 mod normal;
 mod recorded;
 mod recording;
+mod rules;
 mod state;
 mod traps;
 mod wire;
