@@ -88,7 +88,7 @@ pub(crate) fn complete(body: &mut Map, kind: Kind, native: &str, given: &Map) {
     if kind == Kind::Data && !given.contains_key("keywords") {
         default(body, "keywords", json!({"string": [native, "features"]}));
     }
-    write_crs(body, given);
+    rewrite(body, given);
     default(body, "projectionPolicy", "FORCE_DECLARED");
     default(body, "enabled", true);
     default(body, "serviceConfiguration", false);
@@ -119,9 +119,21 @@ pub(crate) fn complete(body: &mut Map, kind: Kind, native: &str, given: &Map) {
     }
 }
 
-/// A reference system that was given by its code is shown in full.
-pub(crate) fn write_crs(body: &mut Map, given: &Map) {
+/// What is shown otherwise than it was given: a reference system in full, and the SQL of a view with
+/// an end of its line.
+pub(crate) fn rewrite(body: &mut Map, given: &Map) {
     if given.get("nativeCRS").and_then(Value::as_str) == Some("EPSG:4326") {
         body.insert("nativeCRS".into(), WGS84.into());
+    }
+    let entries = body.get_mut("metadata").and_then(|it| it.get_mut("entry"));
+    let entries = match entries {
+        Some(Value::Array(entries)) => entries.as_mut_slice(),
+        Some(one) => std::slice::from_mut(one),
+        None => &mut [],
+    };
+    for entry in entries {
+        if let Some(Value::String(sql)) = entry.pointer_mut("/virtualTable/sql") {
+            *sql = format!("{}\n", sql.trim_end());
+        }
     }
 }

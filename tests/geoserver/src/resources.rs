@@ -6,7 +6,7 @@ use crate::bodies;
 use crate::http::{Reply, Request};
 use crate::json::{Map, name_in, said};
 use crate::merge::{default, merge, ordered};
-use crate::natives::{complete, write_crs};
+use crate::natives::{complete, rewrite};
 use crate::route::{Answer, document, encoded, list, not_allowed};
 use crate::state::{Kind, Resource, State};
 use crate::table::{GLOBAL, Id};
@@ -363,7 +363,7 @@ impl State {
         }
         let body = &mut self.resources[id].it.body;
         merge(body, &given, &KNOWN);
-        write_crs(body, &given);
+        rewrite(body, &given);
         default(body, "advertised", true);
         default(body, "simpleConversionEnabled", false);
         if kind == Kind::Data {

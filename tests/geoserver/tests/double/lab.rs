@@ -38,7 +38,7 @@ const KINDS: [&str; 20] = [
 ];
 
 /// What the stores had: which table, and where it is recorded under which name.
-const DATA: [(&str, &str, &str, &str); 10] = [
+const DATA: [(&str, &str, &str, &str); 11] = [
     (
         "north:props",
         "rivers",
@@ -56,6 +56,12 @@ const DATA: [(&str, &str, &str, &str); 10] = [
         "lakes",
         "featuretype",
         "gpkg/featuretypes/lakes",
+    ),
+    (
+        "north:gpkg",
+        "deep_lakes",
+        "featuretype",
+        "gpkg/featuretypes/deep_lakes",
     ),
     (
         "north:shp",
