@@ -233,6 +233,11 @@ impl State {
         said(&row.it.body, "nativeName").unwrap_or_else(|| row.name.clone())
     }
 
+    /// Of its store.
+    pub(crate) fn kind_of(&self, resource: Id) -> Kind {
+        self.stores[self.resources[resource].it.store].it.kind
+    }
+
     /// `workspaces/w/datastores/s/featuretypes/f`
     pub(crate) fn resource_path(&self, id: Id) -> String {
         let row = &self.resources[id];
@@ -364,11 +369,7 @@ impl State {
         let body = &mut self.resources[id].it.body;
         merge(body, &given, &KNOWN);
         rewrite(body, &given);
-        default(body, "advertised", true);
-        default(body, "simpleConversionEnabled", false);
-        if kind == Kind::Data {
-            default(body, "encodeMeasures", false);
-        }
+        materialise(body, kind);
         self.moved(1);
         Ok(Reply::empty(200))
     }
@@ -407,5 +408,14 @@ impl Kind {
         } else {
             "wmts store"
         }
+    }
+}
+
+/// What a change makes of what was never said.
+pub(crate) fn materialise(body: &mut Map, kind: Kind) {
+    default(body, "advertised", true);
+    default(body, "simpleConversionEnabled", false);
+    if kind == Kind::Data {
+        default(body, "encodeMeasures", false);
     }
 }

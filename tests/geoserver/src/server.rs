@@ -137,7 +137,7 @@ impl GeoServer {
 
     /// Everything that there is, by its path, as the interface shows it, but without what differs
     /// between two servers that are alike: links, dates, ids, cipher text (passwords are plain),
-    /// the order of what has none, and `updateSequence`.
+    /// the order of what has none, and `updateSequence`. What goes by a default is shown as that.
     pub fn state(&self) -> BTreeMap<String, Document> {
         snapshot::of(&lock(&self.shared.state))
     }

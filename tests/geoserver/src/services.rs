@@ -174,7 +174,7 @@ fn bare(service: &str) -> Map {
 }
 
 /// What a change makes of what was never said.
-fn materialise(service: &str, settings: &mut Map) {
+pub(crate) fn materialise(service: &str, settings: &mut Map) {
     let defaults: Value = match service {
         "wms" => json!({
             "bboxForEachCRS": false,

@@ -37,6 +37,9 @@ const OF_WORKSPACE: [&str; 5] = [
     "showModifiedTimeColumnsInAdminList",
 ];
 
+/// What becomes of `resourceErrorHandling` with any change.
+pub(crate) const ERROR_HANDLING: &str = "SKIP_MISCONFIGURED_LAYERS";
+
 /// What an empty server has.
 pub(crate) fn global() -> Map {
     empty(include_str!("empty/settings.json"))
@@ -81,8 +84,7 @@ impl State {
                 merge(&mut self.global, &given, &[]);
                 self.global
                     .insert("settings".into(), Value::Object(settings));
-                let handling = "SKIP_MISCONFIGURED_LAYERS";
-                default(&mut self.global, "resourceErrorHandling", handling);
+                default(&mut self.global, "resourceErrorHandling", ERROR_HANDLING);
                 Ok(Reply::empty(200))
             }
             _ => Err(not_allowed()),

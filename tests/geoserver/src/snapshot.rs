@@ -1,10 +1,17 @@
 //! Everything that there is, to be compared.
+//!
+//! What was never said goes by a default, and is shown as that default after any change: here it is
+//! shown so from the start.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::json::{Map, shown};
+use crate::merge::default;
+use crate::resources;
+use crate::services;
+use crate::settings::ERROR_HANDLING;
 use crate::state::State;
 use crate::table::Id;
 
@@ -39,7 +46,9 @@ pub(crate) fn of(state: &State) -> BTreeMap<String, Document> {
         }
         for service in row.it.services.keys() {
             let path = format!("services/{service}/workspaces/{}/settings", row.name);
-            add(path, state.show_service(id, service));
+            let mut body = state.show_service(id, service);
+            services::materialise(service, &mut body);
+            add(path, body);
         }
     }
     if let Some(default) = state.default {
@@ -54,25 +63,34 @@ pub(crate) fn of(state: &State) -> BTreeMap<String, Document> {
         add(path, state.show_store(id));
     }
     for (id, _) in state.resources.iter() {
-        add(state.resource_path(id), state.show_resource(id));
+        let mut body = state.show_resource(id);
+        resources::materialise(&mut body, state.kind_of(id));
+        add(state.resource_path(id), body);
     }
     let path = |place: Id, collection: &str, name: &str| state.path_in(place, collection, name);
     for (id, row) in state.layers.iter() {
-        add(path(row.place, "layers", &row.name), state.show_layer(id));
+        let mut body = state.show_layer(id);
+        default(&mut body, "queryable", true);
+        default(&mut body, "opaque", false);
+        add(path(row.place, "layers", &row.name), body);
     }
     for (id, row) in state.styles.iter() {
         add(path(row.place, "styles", &row.name), state.show_style(id));
     }
     for (id, row) in state.groups.iter() {
-        add(
-            path(row.place, "layergroups", &row.name),
-            state.show_group(id),
-        );
+        let mut body = state.show_group(id);
+        default(&mut body, "enabled", true);
+        default(&mut body, "advertised", true);
+        add(path(row.place, "layergroups", &row.name), body);
     }
-    add("settings".to_owned(), state.show_global());
+    let mut global = state.show_global();
+    default(&mut global, "resourceErrorHandling", ERROR_HANDLING);
+    add("settings".to_owned(), global);
     add("logging".to_owned(), state.logging.clone());
     for (service, settings) in &state.services {
-        add(format!("services/{service}/settings"), settings.clone());
+        let mut body = settings.clone();
+        services::materialise(service, &mut body);
+        add(format!("services/{service}/settings"), body);
     }
     let rules = state.access.iter();
     let rules = rules.map(|(key, roles)| (key.clone(), roles.clone().into()));

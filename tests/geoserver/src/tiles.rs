@@ -72,8 +72,11 @@ impl Tiles {
             .blobstores
             .iter()
             .map(|(name, it)| (format!("blobstores/{name}"), it));
+        let mut global = self.global.clone();
+        // Of the software that has written it.
+        global.children.retain(|child| child.name != "version");
         let only = [
-            ("global".to_owned(), &self.global),
+            ("global".to_owned(), &global),
             ("diskquota".to_owned(), &self.quota),
         ];
         let all = sets.chain(stores).chain(only);

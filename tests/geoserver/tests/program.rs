@@ -1,10 +1,5 @@
 //! The double as a program of its own.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "in a test, whatever cannot be is a failure"
-)]
-
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};

@@ -43,3 +43,26 @@ async fn what_differs_is_found_at_its_path() {
     let north = json!({"isolated": false, "prefix": "north", "uri": "urn:north"});
     assert_eq!(after["namespaces/north"], Document::Json(north));
 }
+
+#[tokio::test]
+async fn what_a_change_makes_of_defaults_is_no_difference() {
+    let mut lab = Lab::build().await;
+    let before = lab.geoserver.state();
+    for path in [
+        "workspaces/north/datastores/gpkg/featuretypes/lakes",
+        "workspaces/north/coveragestores/slope/coverages/slope",
+        "workspaces/south/wmslayers/far_rivers",
+        "layers/quiet:rivers",
+        "layergroups/g_named",
+        "settings",
+        "services/wms/workspaces/north/settings",
+        "services/wfs/workspaces/north/settings",
+    ] {
+        let shown = lab.wire.get(path).await;
+        lab.wire.does("PUT", path, &shown).await;
+        assert_ne!(lab.wire.get(path).await, shown, "{path}");
+    }
+    let mut after = lab.geoserver.state();
+    after.retain(|path, document| before.get(path) != Some(document));
+    assert_eq!(after, [].into());
+}
