@@ -83,13 +83,15 @@ pub(crate) fn root_mut(document: &mut Value) -> Option<(&str, &mut Map<String, V
     Some((root, object.as_object_mut()?))
 }
 
-/// Everything but links into the interface.
+/// Everything but links into the interface, dates, and ids.
 fn strip(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map
                 .iter()
-                .filter(|(key, value)| !is_link(key, value) && !DATES.contains(&key.as_str()))
+                .filter(|(key, value)| {
+                    !is_link(key, value) && !is_id(key, value) && !DATES.contains(&key.as_str())
+                })
                 .map(|(key, value)| (key.clone(), strip(value)));
             Value::Object(kept.collect())
         }
@@ -102,6 +104,12 @@ fn is_link(key: &str, value: &Value) -> bool {
     value.as_str().is_some_and(|text| {
         text.contains("/rest/") && text.starts_with("http") && !ADDRESSES.contains(&key)
     })
+}
+
+/// True for the id of something within an object, which another node gives as it likes: one of the
+/// styles of a group has one.
+fn is_id(key: &str, value: &Value) -> bool {
+    key == "id" && value.as_str().is_some_and(|text| text.contains("Impl-"))
 }
 
 /// What a comparison has found.

@@ -154,10 +154,10 @@ impl State {
         Ok(Reply::created(&name, location))
     }
 
-    /// Only isolated workspaces may be created with a URI that another one has.
+    /// Only isolated workspaces may be created with a URI that another one has, unless that is isolated.
     fn free_uri(&self, uri: &str, isolated: bool, but: Option<Id>) -> Result<(), Reply> {
         let mut others = self.workspaces.iter().filter(|(id, _)| Some(*id) != but);
-        let taken = others.any(|(_, row)| row.it.uri.as_deref() == Some(uri));
+        let taken = others.any(|(_, row)| !row.it.isolated && row.it.uri.as_deref() == Some(uri));
         if taken && !isolated {
             let words = format!("Namespace with URI '{uri}' already exists.");
             return Err(Reply::text(500, words));

@@ -185,7 +185,7 @@ impl Lab {
     }
 }
 
-fn data() -> BTreeMap<String, Vec<(String, Value)>> {
+pub(crate) fn data() -> BTreeMap<String, Vec<(String, Value)>> {
     let mut all: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
     for (store, table, kind, place) in DATA {
         let recorded = recording::read(kind);

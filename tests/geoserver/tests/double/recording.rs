@@ -39,7 +39,8 @@ impl Exchange {
 }
 
 pub(crate) fn read(kind: &str) -> Vec<Exchange> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    // Tests of other crates read them, too.
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/geoserver/fixtures");
     let bytes = std::fs::read(fixtures.join(format!("{kind}.md"))).unwrap();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let methods = ["GET", "HEAD", "POST", "PUT", "DELETE"];
