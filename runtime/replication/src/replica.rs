@@ -234,6 +234,8 @@ impl Replica {
         let applied = match removed {
             Ok(()) => Applied::Written,
             Err(error) if error.is_missing() => Applied::Same,
+            // Of some things that are not there, GeoServer says that they are in use.
+            Err(error) if !error.is_transient() && !self.is_there(target).await? => Applied::Same,
             Err(error) => return Err(error.into()),
         };
         self.forget(frame);
