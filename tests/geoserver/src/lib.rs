@@ -34,7 +34,13 @@
 //! - `id` in what is created; `lockProviderName` that makes files hang (T10); isolated workspaces
 //!   and the capabilities of WMTS (T13); names that a POSIX locale cannot write (T12, its second half).
 //! - Security but for the access rules of layers; WPS, monitoring, importer.
-//! - Tiles: a truncation is only remembered.
+//! - Tiles: a truncation is only remembered. A tile layer stays as it was sent when the style of its
+//!   layer changes, where GeoServer fills in the extents that are missing. Lists are JSON and what
+//!   is in them XML; of the grid sets that are built in only the name is there.
+//!
+//! Some answers were not measured, and are what GeoServer's source or its other answers suggest: a
+//! group that is empty or in a circle (500), a store that is moved onto a resource of the same name
+//! (500), access rules that exist or do not (409), the removal of a built-in style (403).
 
 mod bodies;
 mod faults;

@@ -25,14 +25,15 @@ pub enum Document {
     Bytes(Vec<u8>),
 }
 
-/// What differs between servers that are alike. What begins with `date` does as well.
-const OWN: [&str; 2] = ["id", "updateSequence"];
+/// What differs between servers that are alike, as links do.
+const OWN: [&str; 4] = ["id", "updateSequence", "dateCreated", "dateModified"];
 
 pub(crate) fn of(state: &State) -> BTreeMap<String, Document> {
     let mut all = BTreeMap::new();
+    let rest = format!("{}/", state.rest());
     let mut add = |path: String, body: Map| {
         let mut value = shown(Value::Object(body));
-        clean(&mut value);
+        clean(&mut value, &rest);
         all.insert(path, Document::Json(value));
     };
     for (id, row) in state.workspaces.iter() {
@@ -108,22 +109,22 @@ pub(crate) fn of(state: &State) -> BTreeMap<String, Document> {
 }
 
 /// Takes out what is a server's own, and orders what has no order.
-fn clean(value: &mut Value) {
+fn clean(value: &mut Value, rest: &str) {
     match value {
         Value::Object(map) => {
             map.retain(|key, value| {
-                let is_link = value.as_str().is_some_and(|it| it.contains("/rest/"));
-                !OWN.contains(&key.as_str()) && !key.starts_with("date") && !is_link
+                let is_link = value.as_str().is_some_and(|it| it.starts_with(rest));
+                !OWN.contains(&key.as_str()) && !is_link
             });
             for (key, value) in map.iter_mut() {
-                clean(value);
+                clean(value, rest);
                 if let ("entry", Value::Array(entries)) = (key.as_str(), value) {
                     entries.sort_by_key(Value::to_string);
                 }
             }
             map.sort_keys();
         }
-        Value::Array(items) => items.iter_mut().for_each(clean),
+        Value::Array(items) => items.iter_mut().for_each(|it| clean(it, rest)),
         _ => {}
     }
 }
