@@ -13,6 +13,7 @@ mod checking;
 mod dead_letters;
 mod demo;
 mod failing;
+mod geoservers;
 mod hostile;
 mod main_job;
 mod memory;
