@@ -63,6 +63,8 @@ fn one_place_knows_each_thing() {
     let wrappers = [
         ("lapin", &["weir-bus", "weir-bench"][..]),
         ("redb", &["weir-bus"]),
+        // What reads XML to compare it; the double of GeoServer answers with some.
+        ("roxmltree", &["weir-replication", "weir-test-geoserver"]),
         ("reqwest", &["weir-geoserver"]),
         ("rustls", &["weir-geoserver"]),
         ("wasmtime", &["weir-wasm"]),
@@ -100,6 +102,7 @@ fn dependency_runs_one_way() {
         ("weir-geoserver", &["weir-event"]),
         ("weir-wasm", &["weir-event"]),
         ("weir-pipeline", &["weir-event", "weir-wasm"]),
+        ("weir-replication", &["weir-event", "weir-geoserver"]),
         (
             "weir",
             &[
@@ -107,6 +110,7 @@ fn dependency_runs_one_way() {
                 "weir-event",
                 "weir-geoserver",
                 "weir-pipeline",
+                "weir-replication",
                 "weir-wasm",
             ],
         ),

@@ -91,17 +91,28 @@ pub(crate) async fn drift(args: DriftArgs) -> anyhow::Result<()> {
             found: Vec::new(),
         });
     }
+    let mut all_read = true;
     for (master, rest) in masters {
         let id = PipelineId::Master(master.name.clone());
         let chain = chains.remove(&id).context("the master has no chain")?;
         let settings = MasterSettings::new(format!("/masters/{}", master.name));
         let reader = Master::new(node(rest)?, settings);
-        walk(&reader, &chain, &mut compared)
-            .await
-            .with_context(|| id.to_string())?;
+        let walked = walk(&reader, &chain, &mut compared).await;
+        all_read &= walked.with_context(|| id.to_string())?;
+    }
+    if !all_read {
+        // What a master could not tell today is not gone.
+        let told =
+            "not everything could be compared, so what slaves have beyond it is not looked for";
+        writeln!(std::io::stderr(), "{told}")?;
     }
     for slave in &mut compared {
-        for frame in slave.replica.left() {
+        let left = if all_read {
+            slave.replica.left()
+        } else {
+            Vec::new()
+        };
+        for frame in left {
             slave.compare(frame).await?;
         }
         if args.repair {
@@ -133,69 +144,75 @@ fn slaves<'a>(
     }
 }
 
-/// Compares all that a master has with all slaves.
-async fn walk(master: &Master, chain: &Chain, slaves: &mut [Compared<'_>]) -> anyhow::Result<()> {
+/// Compares all that a master has with all slaves; false if some of it could not be.
+async fn walk(master: &Master, chain: &Chain, slaves: &mut [Compared<'_>]) -> anyhow::Result<bool> {
     let mut walk = master.walk();
-    while let Some(hint) = walk.next().await? {
+    let mut is_whole = true;
+    loop {
+        let hint = match walk.next().await {
+            Ok(Some(hint)) => hint,
+            Ok(None) => return Ok(is_whole),
+            Err(error @ HydrateError::Transient(_)) => return Err(error.into()),
+            Err(error) => {
+                writeln!(std::io::stderr(), "not compared: {error}")?;
+                is_whole = false;
+                continue;
+            }
+        };
+        let subject = &hint.subject;
         let frames = match master.hydrate(&hint).await {
             Ok(frames) => frames,
             Err(HydrateError::Nothing(_)) => continue,
             // The master cannot tell it itself, as a feature type whose table is gone.
             Err(HydrateError::Permanent(reason)) => {
-                writeln!(
-                    std::io::stderr(),
-                    "not compared: {}: {reason}",
-                    hint.subject
-                )?;
+                writeln!(std::io::stderr(), "not compared: {subject}: {reason}")?;
+                is_whole = false;
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
         let messages = match chain.tell(frames, &Blind).await {
             Processed::Outcomes { messages, .. } => messages,
-            Processed::Retry(reason) => bail!("{}: {reason}", hint.subject),
+            Processed::Retry(reason) => bail!("{subject}: {reason}"),
             Processed::Reject(rejection) => {
                 let reason = rejection.reason;
-                writeln!(
-                    std::io::stderr(),
-                    "not compared: {}: {reason}",
-                    hint.subject
-                )?;
+                writeln!(std::io::stderr(), "not compared: {subject}: {reason}")?;
+                is_whole = false;
                 continue;
             }
         };
         for message in messages {
             for slave in slaves.iter_mut() {
-                slave.take(&message).await?;
+                is_whole &= slave.take(&message).await?;
             }
         }
     }
-    Ok(())
 }
 
 impl Compared<'_> {
-    /// Compares what a message on the bus comes to at the slave.
-    async fn take(&mut self, message: &Message) -> anyhow::Result<()> {
+    /// Compares what a message on the bus comes to at the slave; false if it cannot be.
+    async fn take(&mut self, message: &Message) -> anyhow::Result<bool> {
         let delivery = Delivery {
             tag: 0,
             redelivered: false,
             message: message.clone(),
             asked: None,
         };
+        let slave = &self.plan.name;
         let mut names = Names::default();
         let messages = match self.chain.process(&delivery, &mut names, &Blind).await {
             Processed::Outcomes { messages, .. } => messages,
-            Processed::Retry(reason) => bail!("slave {}: {reason}", self.plan.name),
+            Processed::Retry(reason) => bail!("slave {slave}: {reason}"),
             Processed::Reject(rejection) => {
-                let (slave, reason) = (&self.plan.name, rejection.reason);
+                let reason = rejection.reason;
                 writeln!(std::io::stderr(), "slave {slave}: not compared: {reason}")?;
-                return Ok(());
+                return Ok(false);
             }
         };
         for message in messages {
             self.compare(RestFrame::read(&message.payload)?).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn compare(&mut self, frame: RestFrame) -> anyhow::Result<()> {
