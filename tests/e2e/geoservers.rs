@@ -177,6 +177,19 @@ sink = {{ type = "geoserver", url = "{slave}", user = "admin", password = "geose
     )
 }
 
+/// The configuration with one more slave.
+fn with_another(configuration: &str, slave: &Catalog) -> String {
+    let url = slave.server.url();
+    format!(
+        r##"{configuration}
+[[slave]]
+name = "us"
+subscribe = ["#"]
+sink = {{ type = "geoserver", url = "{url}", user = "admin", password = "geoserver", bootstrap = true }}
+"##
+    )
+}
+
 /// What a bus says of a change: what, and nothing of how it is now.
 fn hint(id: &str, kind: &str, name: &str, action: &str, previous: Option<&str>) -> String {
     let mut data = json!({"kind": kind, "workspace": "topp", "name": name});
@@ -268,6 +281,43 @@ async fn a_slave_is_brought_up_follows_and_is_repaired() {
     assert_eq!(told["slaves"][0]["differ"][0]["repaired"], true, "{told}");
     assert!(site.call(&["drift"]).status.success());
     assert_eq!(slave.server.tables_created(), [] as [&str; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_that_is_attached_later_is_brought_up_and_the_others_hear_nothing_of_it() {
+    let (master, slave, another) = (
+        Catalog::start().await,
+        Catalog::start().await,
+        Catalog::start().await,
+    );
+    master.fill().await;
+    let configuration = configuration(&master, &slave);
+    let site = Site::new(&configuration);
+    let mut weir = site.start();
+    weir.wait_for_log("all that the master has is on the bus");
+    eventually("the group", || {
+        slave.has("layergroups", "usa:paths").then_some(())
+    });
+    eventually("nothing that differs", || {
+        site.call(&["drift", "eu"]).status.success().then_some(())
+    });
+    slave.server.forget_calls();
+
+    site.configure(&with_another(&configuration, &another));
+    eventually("the group", || {
+        another.has("layergroups", "topp:paths").then_some(())
+    });
+    eventually("nothing that differs", || {
+        site.call(&["drift", "us"]).status.success().then_some(())
+    });
+    assert_eq!(
+        slave.server.calls().len(),
+        0,
+        "what is read is for the new one"
+    );
+    let (status, log) = weir.stop();
+    assert!(status.success(), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,12 @@ pub(crate) async fn drift(args: DriftArgs) -> anyhow::Result<()> {
     for (slave, at) in slaves {
         let id = PipelineId::Slave(slave.name.clone());
         let chain = chains.remove(&id).context("the slave has no chain")?;
-        let (known, memory) = ends::applied(&plan, slave, args.repair)?;
+        let (known, memory) = if args.repair {
+            let (known, file) = ends::applied_to_write(&plan.state, &slave.name)?;
+            (known, Some(file))
+        } else {
+            (ends::applied(&plan.state, &slave.name)?, None)
+        };
         compared.push(Compared {
             plan: slave,
             chain,

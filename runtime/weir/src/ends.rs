@@ -22,9 +22,10 @@ use weir_pipeline::reorder::{self, Reordered};
 use weir_pipeline::walked::Walked;
 
 pub(crate) use broker::{BusSink, BusSource};
-pub(crate) use geoserver::{AppliedFile, applied, node};
+pub(crate) use geoserver::{AppliedFile, applied, applied_to_write, node};
 use geoserver::{GeoServerSink, Reader};
 use lines::{LineSink, LineSource};
+pub(crate) use walk::Readers;
 use walk::Wanted;
 
 /// Both ends of a pipeline.
@@ -36,11 +37,16 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    pub(crate) async fn open(bus: &Bus, plan: &Plan, id: &PipelineId) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        bus: &Bus,
+        plan: &Plan,
+        id: &PipelineId,
+        readers: &Readers,
+    ) -> anyhow::Result<Self> {
         let ends = match id {
             PipelineId::Master(name) => {
                 let master = plan.master(name).context("there is no such master")?;
-                Self::of_master(bus, plan, master).await
+                Self::of_master(bus, plan, master, readers).await
             }
             PipelineId::Slave(name) => {
                 let slave = plan.slave(name).context("there is no such slave")?;
@@ -51,7 +57,12 @@ impl Ends {
     }
 
     /// From the master's source onto the bus.
-    async fn of_master(bus: &Bus, plan: &Plan, master: &MasterPlan) -> anyhow::Result<Self> {
+    async fn of_master(
+        bus: &Bus,
+        plan: &Plan,
+        master: &MasterPlan,
+        readers: &Readers,
+    ) -> anyhow::Result<Self> {
         let max_message = plan.limits.message;
         let source: Box<dyn Source> = match &master.source {
             SourcePlan::Amqp {
@@ -96,6 +107,7 @@ impl Ends {
         for slave in new_slaves(plan, &master.name)? {
             reader.walks().want(slave);
         }
+        readers.add(&master.name, reader.walks());
         let under_way = reader.walks().under_way();
         let source = Walked::new(source, under_way, |asking| walker.run(asking));
         Ok(Self {
@@ -128,7 +140,7 @@ impl Ends {
                 ..
             } => {
                 let node = node(at)?;
-                Box::new(GeoServerSink::open(node, plan, slave, *dependency_timeout)?)
+                Box::new(GeoServerSink::new(node, plan, slave, *dependency_timeout))
             }
         };
         let consumer = bus.slave(&slave.name, prefetch(&slave.policy));
@@ -141,16 +153,24 @@ impl Ends {
     }
 }
 
+/// The slaves that are to be brought up with what masters have.
+pub(crate) fn brought_up(plan: &Plan) -> impl Iterator<Item = &SlavePlan> {
+    let is_brought_up = |slave: &&SlavePlan| {
+        matches!(
+            slave.sink.end,
+            SinkEnd::GeoServer {
+                bootstrap: true,
+                ..
+            }
+        )
+    };
+    plan.slaves.iter().filter(is_brought_up)
+}
+
 /// The slaves that are to be brought up with what a master has, and were not yet.
 fn new_slaves(plan: &Plan, master: &str) -> anyhow::Result<Vec<Wanted>> {
     let mut wanted = Vec::new();
-    for slave in &plan.slaves {
-        let SinkEnd::GeoServer {
-            bootstrap: true, ..
-        } = slave.sink.end
-        else {
-            continue;
-        };
+    for slave in brought_up(plan) {
         let mark = walk::mark(&plan.state, master, &slave.name);
         let is_marked = mark
             .try_exists()

@@ -18,7 +18,7 @@ use weir_pipeline::observe::Observer;
 use weir_pipeline::plan::{PipelineId, Plan};
 use weir_pipeline::run::{Pipeline, Stopped};
 
-use crate::ends::{self, BusSink, Ends};
+use crate::ends::{self, BusSink, Ends, Readers};
 
 /// The pause after a failure, and the longest one: long enough that a pipeline that fails at once
 /// costs nothing and fills no log, short enough that nobody who mended the cause waits for it.
@@ -32,6 +32,7 @@ pub(crate) struct Kept {
     pub(crate) bus: Bus,
     pub(crate) chain: watch::Receiver<Arc<Chain>>,
     pub(crate) crashes: Crashes,
+    pub(crate) readers: Readers,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -72,7 +73,7 @@ impl Kept {
             hydrate,
         } = match ends {
             Some(ends) => ends,
-            None => Ends::open(bus, plan, id).await?,
+            None => Ends::open(bus, plan, id, &self.readers).await?,
         };
         let policy = match id {
             PipelineId::Master(name) => plan.master(name).map(|master| &master.policy),

@@ -28,7 +28,7 @@ use weir_wasm::{Host, HostSettings, Workshop};
 
 use crate::attached::{Attached, Tap, wanted};
 use crate::config::Config;
-use crate::ends::{self, Ends};
+use crate::ends::{self, Ends, Readers};
 use crate::kept::Kept;
 use crate::signals::{Signal, Signals};
 use crate::watcher::Watcher;
@@ -48,6 +48,8 @@ pub(crate) struct Supervisor {
     finished: BTreeSet<PipelineId>,
     attached: Attached,
     crashes: Crashes,
+    /// The masters that are read, of which something may be asked.
+    readers: Readers,
     tasks: JoinSet<Stopped>,
     watcher: Watcher,
     /// A plan that could not be taken over, and may be when a plugin of it changes.
@@ -106,6 +108,7 @@ impl Supervisor {
         let attached = Attached::open(&plan.state, config.path(), &address)?;
         let mut supervisor = Self {
             crashes: Crashes::open(&plan.state.join("crashes")),
+            readers: Readers::default(),
             config,
             plan,
             host,
@@ -130,7 +133,9 @@ impl Supervisor {
         supervisor.bus.maintain(&topology).await?;
         supervisor.unbind(None).await;
         for (id, chain) in chains {
-            let ends = match Ends::open(&supervisor.bus, &supervisor.plan, &id).await {
+            let ends = match Ends::open(&supervisor.bus, &supervisor.plan, &id, &supervisor.readers)
+                .await
+            {
                 Ok(ends) => Some(ends),
                 // It is tried again, and told.
                 Err(error) if may_pass(&error) => None,
@@ -412,7 +417,8 @@ impl Supervisor {
         for id in chains.keys() {
             let same = plan.has_same_ends(&self.plan, id);
             if !(same && (self.pipelines.contains_key(id) || self.finished.contains(id))) {
-                ends.insert(id.clone(), Ends::open(&self.bus, &plan, id).await?);
+                let opened = Ends::open(&self.bus, &plan, id, &self.readers).await?;
+                ends.insert(id.clone(), opened);
             }
         }
         self.attach(&plan).await?;
@@ -435,6 +441,11 @@ impl Supervisor {
             } else if let Some(running) = self.pipelines.get(&id) {
                 running.chain.send_replace(Arc::new(chain));
                 info!(pipeline = %id, "changed");
+            }
+        }
+        for slave in ends::brought_up(&self.plan) {
+            if !ends::brought_up(&old).any(|known| known.name == slave.name) {
+                self.readers.bring_up(&slave.name, &self.plan.state);
             }
         }
         self.unbind(Some(&old)).await;
@@ -559,6 +570,7 @@ impl Supervisor {
             bus: self.bus.clone(),
             chain,
             crashes: self.crashes.clone(),
+            readers: self.readers.clone(),
         };
         let task = self.tasks.spawn(kept.run(ends, stop.clone())).id();
         let chain = sender;

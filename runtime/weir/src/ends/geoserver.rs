@@ -1,13 +1,15 @@
 //! GeoServers: as masters that are read, and as slaves that are written to.
 
+use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use tracing::debug;
-use weir_event::{Action, Event, Message, RestFrame};
+use weir_event::{Action, Event, Message, Reason, RestFrame};
 use weir_geoserver::{Authority, Login, Node, Settings};
 use weir_pipeline::disk::{Journal, append_to};
 use weir_pipeline::ends::{Confirmation, Sink, SinkFailure};
@@ -78,24 +80,68 @@ impl Hydrate for Reader {
 }
 
 /// A slave that is made what frames of `geoserver-rest` say.
-pub(crate) struct GeoServerSink(Slave);
+///
+/// It is set to work with the first frame, and not before: until then another one may still be at
+/// work there, of this Weir or of another.
+pub(crate) struct GeoServerSink {
+    work: Work,
+    /// Frames that were refused before it could be set to work.
+    refused: VecDeque<Confirmation>,
+    /// How many these were: the tickets of the slave begin after them.
+    before: u64,
+}
+
+enum Work {
+    NotYet {
+        node: Node,
+        state: PathBuf,
+        name: String,
+        window: usize,
+        dependency_timeout: Duration,
+    },
+    Slave(Slave),
+}
 
 impl GeoServerSink {
-    pub(crate) fn open(
+    pub(crate) fn new(
         node: Node,
         plan: &Plan,
         slave: &SlavePlan,
         dependency_timeout: Duration,
-    ) -> anyhow::Result<Self> {
-        let (known, file) = applied(plan, slave, true)?;
-        let keep = Box::new(file.context("the file was not opened")?);
-        let (replica, window) = (Replica::new(node, known), slave.policy.capacity);
-        Ok(Self(Slave::start(
-            replica,
-            keep,
+    ) -> Self {
+        Self {
+            work: Work::NotYet {
+                node,
+                state: plan.state.clone(),
+                name: slave.name.clone(),
+                window: slave.policy.capacity,
+                dependency_timeout,
+            },
+            refused: VecDeque::new(),
+            before: 0,
+        }
+    }
+}
+
+impl Work {
+    fn start(&mut self) -> anyhow::Result<&mut Slave> {
+        if let Self::NotYet {
+            node,
+            state,
+            name,
             window,
             dependency_timeout,
-        )))
+        } = self
+        {
+            let (known, file) = applied_to_write(state, name)?;
+            let replica = Replica::new(node.clone(), known);
+            let slave = Slave::start(replica, Box::new(file), *window, *dependency_timeout);
+            *self = Self::Slave(slave);
+        }
+        match self {
+            Self::Slave(slave) => Ok(slave),
+            Self::NotYet { .. } => bail!("it is not at work"),
+        }
     }
 }
 
@@ -105,40 +151,44 @@ pub(crate) struct AppliedFile {
     _lock: File,
 }
 
-/// What was applied at a slave; and where more is kept, `to_write`.
-pub(crate) fn applied(
-    plan: &Plan,
-    slave: &SlavePlan,
-    to_write: bool,
-) -> anyhow::Result<(Memory, Option<AppliedFile>)> {
-    let directory = plan.state.join("applied");
-    let path = directory.join(format!("{}.jsonl", slave.name));
-    let told = || format!("cannot keep what was applied in {}", path.display());
+/// What was applied at a slave, as far as it is known.
+pub(crate) fn applied(state: &Path, slave: &str) -> anyhow::Result<Memory> {
+    let path = applied_path(state, slave);
     let mut known = Memory::default();
-    if !to_write {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => text.lines().for_each(|line| known.restore(line)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(told),
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.lines().for_each(|line| known.restore(line)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", path.display()));
         }
-        return Ok((known, None));
     }
+    Ok(known)
+}
+
+/// The same, and where more is kept. An error if somebody else writes to the slave.
+pub(crate) fn applied_to_write(state: &Path, slave: &str) -> anyhow::Result<(Memory, AppliedFile)> {
+    let path = applied_path(state, slave);
+    let told = || format!("cannot keep what was applied in {}", path.display());
     let lock = append_to(&path.with_extension("lock")).with_context(told)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let name = &slave.name;
-            bail!("another Weir writes to the slave {name}: stop it first");
+            bail!("a Weir writes to the slave {slave} already: stop it first")
         }
         Err(TryLockError::Error(error)) => return Err(error).with_context(told),
     }
+    let mut known = Memory::default();
     let mut journal = Journal::open(&path, |line| known.restore(line)).with_context(told)?;
     journal.compact(known.lines()).with_context(told)?;
     let file = AppliedFile {
         journal,
         _lock: lock,
     };
-    Ok((known, Some(file)))
+    Ok((known, file))
+}
+
+fn applied_path(state: &Path, slave: &str) -> PathBuf {
+    state.join("applied").join(format!("{slave}.jsonl"))
 }
 
 impl Keep for AppliedFile {
@@ -150,13 +200,31 @@ impl Keep for AppliedFile {
 #[async_trait]
 impl Sink for GeoServerSink {
     async fn publish(&mut self, message: Message) -> u64 {
-        self.0.publish(message.payload).await
+        match self.work.start() {
+            Ok(slave) => self.before + slave.publish(message.payload).await,
+            Err(error) => {
+                self.before += 1;
+                self.refused.push_back(Confirmation {
+                    ticket: self.before,
+                    result: Err(SinkFailure::Transient(Reason::new(format_args!(
+                        "{error:#}"
+                    )))),
+                });
+                self.before
+            }
+        }
     }
 
     async fn confirmed(&mut self) -> Confirmation {
-        let settled = self.0.settled().await;
+        if let Some(refused) = self.refused.pop_front() {
+            return refused;
+        }
+        let Work::Slave(slave) = &mut self.work else {
+            return std::future::pending().await;
+        };
+        let settled = slave.settled().await;
         Confirmation {
-            ticket: settled.ticket,
+            ticket: self.before + settled.ticket,
             result: settled.result.map_err(|failed| match failed {
                 Failed::Transient(reason) => SinkFailure::Transient(reason),
                 Failed::Permanent(reason) => SinkFailure::Permanent(reason),

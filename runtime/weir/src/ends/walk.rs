@@ -1,8 +1,9 @@
 //! Walks through all that a master has: to bring up a slave, and after the master was reloaded.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -28,6 +29,30 @@ pub(crate) struct Walks {
     under_way: Arc<watch::Sender<usize>>,
     /// A walk for all slaves waits already.
     for_all: Arc<AtomicBool>,
+}
+
+/// The masters that are read, and where walks through them are asked for.
+#[derive(Clone, Default)]
+pub(crate) struct Readers(Arc<Mutex<BTreeMap<String, Walks>>>);
+
+impl Readers {
+    pub(crate) fn add(&self, master: &str, walks: &Walks) {
+        self.masters().insert(master.to_owned(), walks.clone());
+    }
+
+    /// Has a slave that is new brought up with what every master has.
+    pub(crate) fn bring_up(&self, slave: &str, state: &Path) {
+        for (master, walks) in &*self.masters() {
+            walks.want(Wanted {
+                slave: Some(slave.to_owned()),
+                mark: Some(mark(state, master, slave)),
+            });
+        }
+    }
+
+    fn masters(&self) -> MutexGuard<'_, BTreeMap<String, Walks>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A walk.
