@@ -82,8 +82,10 @@ pub(crate) struct Known {
 /// A digest of all that a frame asks a slave for.
 pub(crate) fn digest(frame: &RestFrame) -> String {
     let mut hash = Sha256::new();
-    let place = &frame.place;
-    hash.update(json!([place.workspace, place.store, place.name]).to_string());
+    let said = |place: &RestPlace| json!([place.workspace, place.store, place.name]);
+    // Under its older name it may still be there, whatever is known of the newer.
+    let previous = frame.previous.as_ref().map(said);
+    hash.update(json!([said(&frame.place), previous]).to_string());
     match &frame.content {
         None => hash.update("removed"),
         Some(RestContent::Json(body)) => hash.update(body.to_string()),

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use tracing::warn;
-use weir_event::RestFrame;
+use weir_event::{RestFrame, RestPlace};
 use weir_geoserver::{Object, StoreKind};
 
 use super::{ApplyError, Replica, recursion};
@@ -31,29 +31,25 @@ impl Replica {
         key: &Key,
         target: &Target,
     ) -> Result<Renamed, ApplyError> {
-        let known = self.memory.get(key).map(|known| known.place.clone());
-        let (Some(previous), false) = (
-            known.or_else(|| frame.previous.clone()),
-            is_body(frame.content.as_ref()),
-        ) else {
+        let is_older = |place: &&RestPlace| **place != frame.place;
+        let known = self.memory.get(key).map(|known| &known.place);
+        let said = || frame.previous.as_ref().filter(is_older);
+        let previous = known.filter(is_older).or_else(said).cloned();
+        let (Some(previous), false) = (previous, is_body(frame.content.as_ref())) else {
             return Ok(Renamed::No);
         };
-        if previous == frame.place {
-            return Ok(Renamed::No);
-        }
         self.memory.forget_at(&frame.kind, &previous, key);
-        let previous = Target::of(&frame.kind, &previous, false)?;
-        // These follow their resource and their workspace.
-        let follows = matches!(
-            target,
-            Target::Object(Object::Layer { .. } | Object::Namespace(_))
-        );
-        if previous == *target || follows || !self.is_there(&previous).await? {
+        let is_namespace = matches!(target, Target::Object(Object::Namespace(_)));
+        let target = renamable(target.clone());
+        let previous = renamable(Target::of(&frame.kind, &previous, false)?);
+        // It follows its resource.
+        let follows = matches!(target, Target::Object(Object::Layer { .. }));
+        if previous == target || follows || !self.is_there(&previous).await? {
             return Ok(Renamed::No);
         }
-        if let (Target::Object(old), Target::Object(new)) = (&previous, target)
+        if let (Target::Object(old), Target::Object(new)) = (&previous, &target)
             && let Some(document) = renaming(old, new)
-            && !self.is_there(target).await?
+            && !self.is_there(&target).await?
         {
             self.node.change(old, &document).await?;
             if let Object::Workspace(workspace) = old {
@@ -61,7 +57,12 @@ impl Replica {
             }
             return Ok(Renamed::Yes);
         }
-        Ok(Renamed::Left(previous))
+        // What is left of a namespace is removed with the frame of the workspace.
+        Ok(if is_namespace {
+            Renamed::No
+        } else {
+            Renamed::Left(previous)
+        })
     }
 
     /// Removes what Weir once made under another name. What is in use stays, and is told.
@@ -81,6 +82,15 @@ impl Replica {
                 Ok(false)
             }
         }
+    }
+}
+
+/// A namespace, which comes first, is renamed with its workspace: made by itself it would make
+/// another one.
+fn renamable(target: Target) -> Target {
+    match target {
+        Target::Object(Object::Namespace(name)) => Target::Object(Object::Workspace(name)),
+        other => other,
     }
 }
 

@@ -6,8 +6,11 @@
 )]
 
 mod alike;
+mod changes;
 mod ends;
 mod everything;
+mod rig;
+mod schedules;
 
 #[path = "../../../../tests/geoserver/tests/double/lab.rs"]
 mod lab;
