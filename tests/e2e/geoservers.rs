@@ -321,6 +321,48 @@ async fn a_slave_that_is_attached_later_is_brought_up_and_the_others_hear_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_has_everything_read_again_and_a_changed_sink_takes_over() {
+    let (master, slave) = (Catalog::start().await, Catalog::start().await);
+    master.fill().await;
+    let configuration = configuration(&master, &slave);
+    let site = Site::new(&configuration);
+    let mut weir = site.start();
+    weir.wait_for_log("all that the master has is on the bus");
+    eventually("the group", || {
+        slave.has("layergroups", "usa:paths").then_some(())
+    });
+
+    site.configure(&configuration.replace(
+        "bootstrap = true",
+        "bootstrap = true, dependency_timeout = \"20s\"",
+    ));
+    weir.wait_for_log("started pipeline=slave eu");
+    // Nothing is announced but that everything may be otherwise.
+    master.paint("#0000ff").await;
+    let reloaded = json!({
+        "specversion": "1.0", "id": "1", "source": "/masters/main",
+        "type": "weir.catalog.catalog.reloaded.v1", "time": "2026-11-25T20:00:00Z",
+        "data": {"kind": "catalog", "name": "catalog"},
+    });
+    weir.feed([reloaded.to_string().as_str()]);
+    eventually("the new colour", || {
+        slave.has("roads.sld", "#0000ff").then_some(())
+    });
+    let (status, log) = weir.stop();
+    assert!(status.success(), "{log}");
+    let written = slave.server.calls();
+    let painted = written
+        .iter()
+        .filter(|call| !call.is_read())
+        .last()
+        .unwrap();
+    assert!(
+        painted.target.contains("styles/roads"),
+        "{painted:?}: nothing else has changed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_master_or_a_slave_that_is_away_is_waited_for() {
     let (master, slave) = (Catalog::start().await, Catalog::start().await);
     master.fill().await;
