@@ -354,7 +354,7 @@ async fn a_reload_has_everything_read_again_and_a_changed_sink_takes_over() {
     let painted = written
         .iter()
         .filter(|call| !call.is_read())
-        .last()
+        .next_back()
         .unwrap();
     assert!(
         painted.target.contains("styles/roads"),

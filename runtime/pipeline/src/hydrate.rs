@@ -63,6 +63,8 @@ struct Last {
     is_told: Arc<AtomicBool>,
     /// Which hint it is.
     number: u64,
+    kind: Kind,
+    is_removal: bool,
 }
 
 /// The turn of one hint.
@@ -120,6 +122,8 @@ impl Hydrator {
             done,
             is_told: Arc::clone(&is_told),
             number,
+            kind: hint.subject.kind.clone(),
+            is_removal: hint.action == Action::Removed,
         };
         last.insert(key.clone(), now);
         drop(last);
@@ -129,9 +133,12 @@ impl Hydrator {
             key,
             number,
             before: before.map(|before| {
-                // What goes to one slave alone does not tell the others.
-                let is_for_all = asked.is_none_or(|asked| asked.slave.is_none());
-                before.is_told.store(is_for_all, Ordering::Release);
+                // What goes to one slave alone does not tell the others; of one name there are several
+                // kinds; and only a removal tells one.
+                let tells = asked.is_none_or(|asked| asked.slave.is_none())
+                    && before.kind == hint.subject.kind
+                    && (!before.is_removal || hint.action == Action::Removed);
+                before.is_told.store(tells, Ordering::Release);
                 before.done
             }),
             is_told,
@@ -189,5 +196,75 @@ impl Drop for Hydration {
         if is_last {
             last.remove(&self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_event::Object;
+
+    use super::*;
+
+    struct Nothing;
+
+    #[async_trait]
+    impl Hydrate for Nothing {
+        async fn hydrate(&self, _: &Event) -> Result<Vec<RestFrame>, HydrateFailure> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn hint(kind: Kind, action: Action) -> Event {
+        Event {
+            id: "1".to_owned(),
+            source: "/masters/m".to_owned(),
+            time: "2026-01-01T00:00:00Z".to_owned(),
+            sequence: None,
+            action,
+            subject: Object {
+                workspace: Some("topp".to_owned()),
+                name: Some("roads".to_owned()),
+                ..Object::of(kind)
+            },
+            previous: None,
+            references: Vec::new(),
+            properties: Vec::new(),
+            attributes: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Whether the later of two hints tells what the earlier one would.
+    fn tells(earlier: &Event, later: &Event, asked: Option<&str>) -> bool {
+        let hydrator = Hydrator::new(Arc::new(Nothing));
+        let first = hydrator.turn(earlier, None);
+        let asked = asked.map(|slave| Asked {
+            slave: Some(slave.to_owned()),
+        });
+        let second = hydrator.turn(later, asked.as_ref());
+        assert!(second.before.is_some(), "they are fetched in turn");
+        first.is_told.load(Ordering::Acquire)
+    }
+
+    #[test]
+    fn a_hint_tells_only_what_its_own_states_say() {
+        use Action::{Modified, Removed};
+        let layer = |action| hint(Kind::Layer, action);
+        let feature_type = |action| hint(Kind::FeatureType, action);
+        assert!(tells(&layer(Modified), &layer(Modified), None));
+        assert!(tells(&layer(Modified), &layer(Removed), None));
+        assert!(!tells(&layer(Removed), &layer(Modified), None));
+        assert!(!tells(&feature_type(Modified), &layer(Modified), None));
+        assert!(!tells(&layer(Modified), &layer(Modified), Some("eu")));
+    }
+
+    #[tokio::test]
+    async fn what_is_done_is_forgotten() {
+        let hydrator = Hydrator::new(Arc::new(Nothing));
+        let hint = hint(Kind::Layer, Action::Modified);
+        let (first, second) = (hydrator.turn(&hint, None), hydrator.turn(&hint, None));
+        drop(first);
+        drop(second);
+        assert!(hydrator.last.lock().unwrap().is_empty());
     }
 }

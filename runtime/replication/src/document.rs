@@ -17,12 +17,18 @@ const OWN: &[&str] = &["id", "_default"];
 /// When a node did something, wherever that stands.
 const DATES: &[&str] = &["dateCreated", "dateModified"];
 
-/// Members that hold addresses of people's own, where others hold links into the interface.
-const ADDRESSES: &[&str] = &[
-    "onlineResource",
-    "logoURL",
-    "capabilitiesURL",
-    "proxyBaseUrl",
+/// Members that hold a link into the interface. Addresses that people give, as that of an `ArcGIS`
+/// server, may look alike and are data.
+const LINKS: &[&str] = &[
+    "coverageStores",
+    "coverages",
+    "dataStores",
+    "featureTypes",
+    "href",
+    "wmsLayers",
+    "wmsStores",
+    "wmtsLayers",
+    "wmtsStores",
 ];
 
 /// What GeoServer goes by where a member that is true or false is not said.
@@ -101,9 +107,10 @@ fn strip(value: &Value) -> Value {
 }
 
 fn is_link(key: &str, value: &Value) -> bool {
-    value.as_str().is_some_and(|text| {
-        text.contains("/rest/") && text.starts_with("http") && !ADDRESSES.contains(&key)
-    })
+    LINKS.contains(&key)
+        && value
+            .as_str()
+            .is_some_and(|text| text.starts_with("http") && text.contains("/rest/"))
 }
 
 /// True for the id of something within an object, which another node gives as it likes: one of the
@@ -336,6 +343,19 @@ mod tests {
             "attribution": {"logoWidth": 0, "logoHeight": 0},
         }});
         assert_eq!(paths(&want, &have), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn an_address_that_looks_like_a_link_is_data() {
+        let url = "https://maps.example/arcgis/rest/services/a/MapServer";
+        let store = json!({"dataStore": {"connectionParameters": {"entry":
+            {"@key": "url", "$": url}}, "href": "https://a/geoserver/rest/x.json"}});
+        let sent = portable(&store);
+        assert_eq!(
+            sent.pointer("/dataStore/connectionParameters/entry/$"),
+            Some(&json!(url))
+        );
+        assert_eq!(sent.pointer("/dataStore/href"), None);
     }
 
     #[test]

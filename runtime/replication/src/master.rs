@@ -80,7 +80,7 @@ impl Master {
             Kind::Resource => vec![self.resource(about).await?],
             _ => vec![self.single(about).await?],
         };
-        let frames = frames(hint, states);
+        let frames = frames(hint, &self.settings.source, states);
         Ok(frames
             .into_iter()
             .map(|frame| secrets::carry(frame, hint))

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use weir_event::{Action, Kind, RestContent, RestFrame, RestPlace};
 
+use crate::document::CIPHER;
 use crate::is_body;
 
 /// One of the master's objects, by the master's own names.
@@ -23,14 +24,15 @@ impl Key {
         } else {
             ""
         };
-        Self::named(&frame.kind, part, &frame.master)
+        Self::named(frame, part)
     }
 
-    fn named(kind: &Kind, part: &str, master: &RestPlace) -> Self {
+    fn named(frame: &RestFrame, part: &str) -> Self {
+        let (kind, master) = (&frame.kind, &frame.master);
         let part = if *kind == Kind::Style { part } else { "" };
         // A resource that moves to another store stays itself: its name is its workspace's.
         let (workspace, name) = (&master.workspace, &master.name);
-        Self(json!([kind.as_str(), part, workspace, name]).to_string())
+        Self(json!([kind.as_str(), part, workspace, name, frame.source]).to_string())
     }
 
     /// A frame that says that the object is gone; `None` for what goes with another one.
@@ -52,6 +54,7 @@ impl Key {
                 store: known.place.store.clone(),
                 name: text(3).map(str::to_owned),
             },
+            source: text(4).map(str::to_owned),
             id: format!("gone {}", self.0),
             time: "1970-01-01T00:00:00.000Z".to_owned(),
             sequence: None,
@@ -66,7 +69,7 @@ impl Key {
 
     /// The body of a style, by its info.
     pub(crate) fn style_body(frame: &RestFrame) -> Self {
-        Self::named(&frame.kind, "body", &frame.master)
+        Self::named(frame, "body")
     }
 }
 
@@ -88,7 +91,8 @@ pub(crate) fn digest(frame: &RestFrame) -> String {
     hash.update(json!([said(&frame.place), previous]).to_string());
     match &frame.content {
         None => hash.update("removed"),
-        Some(RestContent::Json(body)) => hash.update(body.to_string()),
+        // Cipher text is another one with each answer, and says nothing to a slave.
+        Some(RestContent::Json(body)) => hash.update(without_cipher(body).to_string()),
         Some(RestContent::Text { content_type, text }) => {
             hash.update(content_type);
             hash.update(text);
@@ -97,6 +101,19 @@ pub(crate) fn digest(frame: &RestFrame) -> String {
         Some(RestContent::Reference { sha256, .. }) => hash.update(sha256),
     }
     format!("{:x}", hash.finalize())
+}
+
+fn without_cipher(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.starts_with(CIPHER) => Value::from(CIPHER),
+        Value::Array(items) => items.iter().map(without_cipher).collect(),
+        Value::Object(map) => {
+            let members = map.iter();
+            let members = members.map(|(key, value)| (key.clone(), without_cipher(value)));
+            Value::Object(members.collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// What was applied at one slave.
@@ -108,7 +125,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Takes a line back that [`Memory::take_changes`] gave; lines come in their order. What is none
+    /// Takes a line back that [`Memory::changes`] gave; lines come in their order. What is none
     /// is left out: a torn line was not confirmed.
     pub fn restore(&mut self, line: &str) {
         let Ok(Value::Array(line)) = serde_json::from_str(line) else {
@@ -136,9 +153,14 @@ impl Memory {
         }
     }
 
-    /// What has changed since the last time, as lines.
-    pub fn take_changes(&mut self) -> String {
-        std::mem::take(&mut self.changes)
+    /// What has changed and is not kept yet, as lines.
+    pub fn changes(&self) -> &str {
+        &self.changes
+    }
+
+    /// The changes are kept.
+    pub fn kept(&mut self) {
+        self.changes.clear();
     }
 
     /// All that is known, as lines.
@@ -146,10 +168,15 @@ impl Memory {
         self.known.iter().map(|(key, known)| line(key, known))
     }
 
-    /// The objects that were applied and are not among these, as frames that say that they are gone.
-    pub(crate) fn others(&self, seen: &BTreeSet<Key>) -> Vec<RestFrame> {
+    /// The objects of some masters that were applied and are not among these, as frames that say that
+    /// they are gone.
+    pub(crate) fn others(&self, seen: &BTreeSet<Key>, sources: &[String]) -> Vec<RestFrame> {
         let others = self.known.iter().filter(|(key, _)| !seen.contains(key));
-        others.filter_map(|(key, known)| key.gone(known)).collect()
+        let gone = others.filter_map(|(key, known)| key.gone(known));
+        gone.filter(|frame| frame.source.as_ref().is_some_and(|it| sources.contains(it)))
+            // Files are told by many; a walk does not come by all of them.
+            .filter(|frame| !matches!(frame.kind, Kind::Resource | Kind::Catalog))
+            .collect()
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Known> {
@@ -181,11 +208,24 @@ impl Memory {
         });
     }
 
-    /// Forgets what was applied in a store of the slave.
+    /// Forgets what was applied in a store of the slave, and what came with it.
     pub(crate) fn forget_store(&mut self, workspace: &str, store: &str) {
-        self.forget_where(|_, place| {
+        let is_within = |place: &RestPlace| {
             place.workspace.as_deref() == Some(workspace) && place.store.as_deref() == Some(store)
-        });
+        };
+        let within = self.known.values().filter(|known| is_within(&known.place));
+        let names: Vec<String> = within
+            .filter_map(|known| known.place.name.clone())
+            .collect();
+        for name in names {
+            self.forget_published(workspace, &name);
+        }
+        self.forget_where(|_, place| is_within(place));
+    }
+
+    /// Forgets what groups hold: what goes takes itself out of them.
+    pub(crate) fn forget_groups(&mut self) {
+        self.forget_where(|key, _| key.is_of(&Kind::LayerGroup));
     }
 
     /// Forgets what comes and goes with something that the slave publishes.
@@ -232,12 +272,13 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> Key {
-        let place = RestPlace {
-            workspace: Some("topp".to_owned()),
-            name: Some(name.to_owned()),
-            store: None,
-        };
-        Key::named(&Kind::Layer, "", &place)
+        let frame = RestFrame::read(
+            format!(
+                r#"{{"kind":"layer","action":"removed","workspace":"topp","name":"{name}","master":{{"workspace":"topp","name":"{name}"}},"id":"1","time":"2026-01-01T00:00:00Z"}}"#
+            )
+            .as_bytes(),
+        );
+        Key::of(&frame.unwrap())
     }
 
     fn known(workspace: &str, digest: &str) -> Known {
@@ -261,8 +302,9 @@ mod tests {
         memory.forget(&key("b"));
         memory.set(key("c"), known("eu", "3"));
         memory.forget_workspace("eu");
-        let lines = memory.take_changes();
-        assert_eq!(memory.take_changes(), "");
+        let lines = memory.changes().to_owned();
+        memory.kept();
+        assert_eq!(memory.changes(), "");
 
         let mut again = Memory::default();
         for line in lines.lines().chain(["", "torn", "[\"x", "[1]"]) {

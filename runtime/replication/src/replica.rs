@@ -32,7 +32,7 @@ pub struct Replica {
     node: Node,
     memory: Memory,
     shadows: Shadows,
-    /// What was compared.
+    /// What masters were found to have.
     seen: BTreeSet<Key>,
 }
 
@@ -76,15 +76,23 @@ impl Replica {
         }
     }
 
-    /// What was learned since the last time, to be kept before anything that was applied is
+    /// What was learned and is not kept yet: it must be before anything that was applied is
     /// confirmed. See [`Memory::restore`].
-    pub fn take_changes(&mut self) -> String {
-        self.memory.take_changes()
+    pub fn changes(&self) -> &str {
+        self.memory.changes()
+    }
+
+    /// What was learned is kept.
+    pub fn kept(&mut self) {
+        self.memory.kept();
     }
 
     /// Makes the slave what the frame says.
     pub async fn apply(&mut self, frame: &RestFrame) -> Result<Applied, ApplyError> {
         let Some(target) = self.target(frame).await? else {
+            if frame.action == Action::Removed {
+                self.forget(frame);
+            }
             return Ok(Applied::Known);
         };
         if frame.action == Action::Removed {
@@ -116,7 +124,6 @@ impl Replica {
 
     /// How the slave differs from what the frame says; `None` if it does not. Writes nothing.
     pub async fn compare(&mut self, frame: &RestFrame) -> Result<Option<Drift>, ApplyError> {
-        self.seen.insert(Key::of(frame));
         let Some(target) = self.target(frame).await? else {
             return Ok(None);
         };
@@ -151,10 +158,15 @@ impl Replica {
         about(frame)
     }
 
-    /// What was applied once and was not compared since, as removals: when all that a master has was
-    /// compared, the master does not have it any more.
-    pub fn left(&self) -> Vec<RestFrame> {
-        self.memory.others(&self.seen)
+    /// The master has what the frame is about, whether the slave is to have it or not.
+    pub fn is_at_master(&mut self, frame: &RestFrame) {
+        self.seen.insert(Key::of(frame));
+    }
+
+    /// What was applied once for some masters, by their sources, and is not there any more, as
+    /// removals: when everything that they have was told by [`Replica::is_at_master`].
+    pub fn left(&self, sources: &[String]) -> Vec<RestFrame> {
+        self.memory.others(&self.seen, sources)
     }
 
     /// Makes the slave what the frame says, whatever is known to have been applied.
@@ -260,8 +272,9 @@ impl Replica {
                 Some(workspace),
                 Some(name),
             ) => self.memory.forget_published(workspace, name),
-            _ => {}
+            _ => return,
         }
+        self.memory.forget_groups();
     }
 }
 

@@ -4,12 +4,16 @@
 //! A frame says all that an object is, so a later frame of the same object takes the place of one
 //! that waits. There is one writer: GeoServer does one write at a time, too.
 
+use std::collections::VecDeque;
 use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
@@ -34,7 +38,7 @@ pub trait Keep: Send {
 #[derive(Debug)]
 pub struct Slave {
     frames: mpsc::Sender<(u64, Bytes)>,
-    settled: mpsc::Receiver<Settled>,
+    settled: Arc<Settlements>,
     tickets: u64,
     /// Ends with this.
     _work: JoinSet<()>,
@@ -46,6 +50,25 @@ pub struct Settled {
     /// The one that [`Slave::publish`] gave.
     pub ticket: u64,
     pub result: Result<(), Failed>,
+}
+
+/// Frames that are settled, until somebody asks. No more than were handed over, and whoever hands over
+/// one may not be listening: so this never waits.
+#[derive(Debug, Default)]
+struct Settlements {
+    waiting: Mutex<VecDeque<Settled>>,
+    more: Notify,
+}
+
+impl Settlements {
+    fn add(&self, settled: Settled) {
+        self.lock().push_back(settled);
+        self.more.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Settled>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why a frame was not applied.
@@ -64,12 +87,12 @@ impl Slave {
     /// `patience` at most. Must be called within a tokio runtime.
     pub fn start(replica: Replica, keep: Box<dyn Keep>, window: usize, patience: Duration) -> Self {
         let (frames, to_apply) = mpsc::channel(window.max(1));
-        let (tell, settled) = mpsc::channel(window.max(1));
+        let settled = Arc::new(Settlements::default());
         let work = Work {
             replica,
             keep,
             patience,
-            tell,
+            settled: Arc::clone(&settled),
             waiting: Vec::new(),
             done: Vec::new(),
         };
@@ -93,9 +116,12 @@ impl Slave {
 
     /// The next frame that is settled, in any order; pends while there is none. Safe to drop.
     pub async fn settled(&mut self) -> Settled {
-        match self.settled.recv().await {
-            Some(settled) => settled,
-            None => std::future::pending().await,
+        loop {
+            let settled = self.settled.lock().pop_front();
+            if let Some(settled) = settled {
+                return settled;
+            }
+            self.settled.more.notified().await;
         }
     }
 }
@@ -112,7 +138,7 @@ struct Work {
     replica: Replica,
     keep: Box<dyn Keep>,
     patience: Duration,
-    tell: mpsc::Sender<Settled>,
+    settled: Arc<Settlements>,
     waiting: Vec<Waiting>,
     /// Applied, and not confirmed: what was learned of them is not kept yet.
     done: Vec<u64>,
@@ -122,7 +148,7 @@ impl Work {
     async fn run(mut self, mut frames: mpsc::Receiver<(u64, Bytes)>) {
         loop {
             if self.done.len() >= BATCH || frames.is_empty() {
-                self.confirm().await;
+                self.confirm();
             }
             let soonest = self.waiting.iter().map(|waiting| waiting.until).min();
             let at = soonest.unwrap_or_else(Instant::now);
@@ -136,7 +162,7 @@ impl Work {
                     if let Err(reason) = self.take(ticket, &payload).await {
                         // Those behind it would meet the same, and come again after it.
                         while let Ok((ticket, _)) = frames.try_recv() {
-                            self.fail(ticket, Failed::Transient(reason.clone())).await;
+                            self.fail(ticket, Failed::Transient(reason.clone()));
                         }
                     }
                 }
@@ -149,8 +175,7 @@ impl Work {
         let frame = match RestFrame::read(payload) {
             Ok(frame) => frame,
             Err(error) => {
-                self.fail(ticket, Failed::Permanent(Reason::new(error)))
-                    .await;
+                self.fail(ticket, Failed::Permanent(Reason::new(error)));
                 return Ok(());
             }
         };
@@ -158,7 +183,10 @@ impl Work {
         let key = Key::of(&frame);
         let (older, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|waiting| Key::of(&waiting.frame) == key);
+            .partition(|waiting| {
+                let is_older_name = frame.previous.as_ref() == Some(&waiting.frame.place);
+                Key::of(&waiting.frame) == key || is_older_name && waiting.frame.kind == frame.kind
+            });
         self.waiting = waiting;
         self.done
             .extend(older.iter().map(|older: &Waiting| older.ticket));
@@ -169,6 +197,15 @@ impl Work {
         self.bring(written).await
     }
 
+    /// A fault of our own must not hold up what follows.
+    async fn applied(&mut self, frame: &RestFrame) -> Result<Applied, ApplyError> {
+        let applied = AssertUnwindSafe(self.replica.apply(frame)).catch_unwind();
+        let broken = "Weir itself panicked over this frame, as its log says; report it";
+        applied
+            .await
+            .unwrap_or_else(|_| Err(ApplyError::refused(broken)))
+    }
+
     /// Gives what was written; nothing if the frame was set aside, refused, or made no difference.
     async fn apply(
         &mut self,
@@ -176,7 +213,7 @@ impl Work {
         frame: RestFrame,
         until: Instant,
     ) -> Result<Option<Target>, Reason> {
-        match self.replica.apply(&frame).await {
+        match self.applied(&frame).await {
             Ok(applied) => {
                 self.done.push(ticket);
                 debug!(kind = %frame.kind, place = ?frame.place, ?applied, "applied");
@@ -194,11 +231,11 @@ impl Work {
                 Ok(None)
             }
             Err(ApplyError::Transient(reason)) => {
-                self.fail(ticket, Failed::Transient(reason.clone())).await;
+                self.fail(ticket, Failed::Transient(reason.clone()));
                 Err(reason)
             }
             Err(ApplyError::Refused(reason)) => {
-                self.fail(ticket, Failed::Permanent(reason)).await;
+                self.fail(ticket, Failed::Permanent(reason));
                 Ok(None)
             }
         }
@@ -236,36 +273,39 @@ impl Work {
             .partition(|waiting| waiting.until <= now);
         self.waiting = waiting;
         for Waiting { ticket, frame, .. } in over {
-            match self.replica.apply(&frame).await {
+            match self.applied(&frame).await {
                 Ok(_) => self.done.push(ticket),
                 Err(ApplyError::Waits { reason, .. }) => {
                     let waited = self.patience.as_secs();
                     let reason = Reason::new(format_args!(
                         "{reason}, and that did not change within {waited} s"
                     ));
-                    self.fail(ticket, Failed::Permanent(reason)).await;
+                    self.fail(ticket, Failed::Permanent(reason));
                 }
                 Err(ApplyError::Transient(reason)) => {
-                    self.fail(ticket, Failed::Transient(reason)).await;
+                    self.fail(ticket, Failed::Transient(reason));
                 }
                 Err(ApplyError::Refused(reason)) => {
-                    self.fail(ticket, Failed::Permanent(reason)).await;
+                    self.fail(ticket, Failed::Permanent(reason));
                 }
             }
         }
     }
 
     /// Confirms what was applied, when what was learned of it is on disk.
-    async fn confirm(&mut self) {
+    fn confirm(&mut self) {
         if self.done.is_empty() {
             return;
         }
-        let lines = self.replica.take_changes();
+        let lines = self.replica.changes();
         let kept = if lines.is_empty() {
             Ok(())
         } else {
-            self.keep.keep(&lines)
+            self.keep.keep(lines)
         };
+        if kept.is_ok() {
+            self.replica.kept();
+        }
         let result = kept.map_err(|error| {
             warn!(%error, "what was applied at the slave cannot be kept");
             Failed::Transient(Reason::new(format_args!(
@@ -274,13 +314,13 @@ impl Work {
         });
         for ticket in std::mem::take(&mut self.done) {
             let result = result.clone();
-            drop(self.tell.send(Settled { ticket, result }).await);
+            self.settled.add(Settled { ticket, result });
         }
     }
 
-    async fn fail(&mut self, ticket: u64, failed: Failed) {
+    fn fail(&self, ticket: u64, failed: Failed) {
         let result = Err(failed);
-        drop(self.tell.send(Settled { ticket, result }).await);
+        self.settled.add(Settled { ticket, result });
     }
 }
 

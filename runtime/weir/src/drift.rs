@@ -16,7 +16,9 @@ use weir_pipeline::line::Processed;
 use weir_pipeline::names::Names;
 use weir_pipeline::observe::{Observation, Observer};
 use weir_pipeline::plan::{NodePlan, PipelineId, Plan, SinkEnd, SlavePlan};
-use weir_replication::{Drift, HydrateError, Keep as _, Master, MasterSettings, Replica};
+use weir_replication::{
+    ApplyError, Drift, HydrateError, Keep as _, Master, MasterSettings, Replica,
+};
 
 use crate::args::DriftArgs;
 use crate::config::Config;
@@ -96,11 +98,12 @@ pub(crate) async fn drift(args: DriftArgs) -> anyhow::Result<()> {
             found: Vec::new(),
         });
     }
-    let mut all_read = true;
+    let (mut all_read, mut sources) = (true, Vec::new());
     for (master, rest) in masters {
         let id = PipelineId::Master(master.name.clone());
         let chain = chains.remove(&id).context("the master has no chain")?;
         let settings = MasterSettings::new(format!("/masters/{}", master.name));
+        sources.push(settings.source.clone());
         let reader = Master::new(node(rest)?, settings);
         let walked = walk(&reader, &chain, &mut compared).await;
         all_read &= walked.with_context(|| id.to_string())?;
@@ -113,7 +116,7 @@ pub(crate) async fn drift(args: DriftArgs) -> anyhow::Result<()> {
     }
     for slave in &mut compared {
         let left = if all_read {
-            slave.replica.left()
+            slave.replica.left(&sources)
         } else {
             Vec::new()
         };
@@ -176,6 +179,11 @@ async fn walk(master: &Master, chain: &Chain, slaves: &mut [Compared<'_>]) -> an
             }
             Err(error) => return Err(error.into()),
         };
+        for slave in slaves.iter_mut() {
+            for frame in &frames {
+                slave.replica.is_at_master(frame);
+            }
+        }
         let messages = match chain.tell(frames, &Blind).await {
             Processed::Outcomes { messages, .. } => messages,
             Processed::Retry(reason) => bail!("{subject}: {reason}"),
@@ -214,30 +222,36 @@ impl Compared<'_> {
                 return Ok(false);
             }
         };
+        let mut is_whole = true;
         for message in messages {
-            self.compare(RestFrame::read(&message.payload)?).await?;
+            is_whole &= self.compare(RestFrame::read(&message.payload)?).await?;
         }
-        Ok(true)
+        Ok(is_whole)
     }
 
-    async fn compare(&mut self, frame: RestFrame) -> anyhow::Result<()> {
+    /// False if the slave cannot tell what it has.
+    async fn compare(&mut self, frame: RestFrame) -> anyhow::Result<bool> {
         self.objects += 1;
-        let drift = self.replica.compare(&frame).await;
-        let told = || {
-            format!(
-                "slave {}: {}",
-                self.plan.name,
-                told(&frame.kind, &frame.place)
-            )
-        };
-        if let Some(drift) = drift.with_context(told)? {
-            self.found.push(Found {
-                frame,
-                drift,
-                repaired: None,
-            });
+        let (slave, what) = (&self.plan.name, told(&frame.kind, &frame.place));
+        match self.replica.compare(&frame).await {
+            Ok(None) => Ok(true),
+            Ok(Some(drift)) => {
+                self.found.push(Found {
+                    frame,
+                    drift,
+                    repaired: None,
+                });
+                Ok(true)
+            }
+            Err(ApplyError::Transient(reason)) => bail!("slave {slave}: {what}: {reason}"),
+            Err(error) => {
+                writeln!(
+                    std::io::stderr(),
+                    "slave {slave}: not compared: {what}: {error}"
+                )?;
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     /// Makes the slave so; what waits for something else is tried again when that was repaired.
@@ -249,16 +263,16 @@ impl Compared<'_> {
                     continue;
                 }
                 let repaired = self.replica.repair(&found.frame).await;
+                if let Some(memory) = &mut self.memory {
+                    memory.keep(self.replica.changes())?;
+                    self.replica.kept();
+                }
                 written |= repaired.is_ok();
                 found.repaired = Some(repaired.map(drop).map_err(|error| error.to_string()));
             }
             if !written {
                 break;
             }
-        }
-        let learned = self.replica.take_changes();
-        if let Some(memory) = &mut self.memory {
-            memory.keep(&learned)?;
         }
         Ok(())
     }

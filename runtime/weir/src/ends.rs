@@ -26,7 +26,6 @@ pub(crate) use geoserver::{AppliedFile, applied, applied_to_write, node};
 use geoserver::{GeoServerSink, Reader};
 use lines::{LineSink, LineSource};
 pub(crate) use walk::Readers;
-use walk::Wanted;
 
 /// Both ends of a pipeline.
 pub(crate) struct Ends {
@@ -104,10 +103,12 @@ impl Ends {
             });
         };
         let (reader, walker) = Reader::new(node(rest)?, master);
-        for slave in new_slaves(plan, &master.name)? {
-            reader.walks().want(slave);
+        for slave in brought_up(plan) {
+            reader
+                .walks()
+                .want_once(&master.name, &slave.name, &plan.state);
         }
-        readers.add(&master.name, reader.walks());
+        readers.add(&master.name, reader.walks(), &plan.state);
         let under_way = reader.walks().under_way();
         let source = Walked::new(source, under_way, |asking| walker.run(asking));
         Ok(Self {
@@ -165,24 +166,6 @@ pub(crate) fn brought_up(plan: &Plan) -> impl Iterator<Item = &SlavePlan> {
         )
     };
     plan.slaves.iter().filter(is_brought_up)
-}
-
-/// The slaves that are to be brought up with what a master has, and were not yet.
-fn new_slaves(plan: &Plan, master: &str) -> anyhow::Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
-    for slave in brought_up(plan) {
-        let mark = walk::mark(&plan.state, master, &slave.name);
-        let is_marked = mark
-            .try_exists()
-            .with_context(|| format!("cannot look for {}", mark.display()))?;
-        if !is_marked {
-            wanted.push(Wanted {
-                slave: Some(slave.name.clone()),
-                mark: Some(mark),
-            });
-        }
-    }
-    Ok(wanted)
 }
 
 /// The names that a pipeline knows: a master keeps those that it learns.

@@ -7,7 +7,7 @@
 //! {
 //!   "kind": "featuretype", "action": "modified", "workspace": "topp", "store": "pg", "name": "states",
 //!   "previous": {"workspace": "topp", "name": "usa"},
-//!   "master": {"workspace": "topp", "store": "pg", "name": "states"},
+//!   "master": {"workspace": "topp", "store": "pg", "name": "states"}, "source": "/masters/main",
 //!   "id": "0b0e…", "time": "2026-11-25T18:00:00.000Z", "sequence": 1043, "author": "admin",
 //!   "contentType": "application/json", "body": {"featureType": {"name": "states", …}}
 //! }
@@ -21,6 +21,7 @@
 //! - `previous` is what the object was called before a rename or a move.
 //! - `master` is what the master calls the object. No plugin sees it and nothing ever changes it: by
 //!   it a slave knows again what it holds, whatever stages made of the name.
+//! - `source` says which master that is; with only one it may be absent.
 //! - `sequence` (the master's update sequence) and `author` (who changed the object) may be absent.
 //! - The content is one of four, of the media type `contentType`, or none where an object is removed:
 //!   `body`, JSON as the interface gives it; `text`, the XML of GeoWebCache, which round-trips only

@@ -16,7 +16,7 @@ pub(super) struct State {
 }
 
 /// The frames of what a hint came to.
-pub(super) fn frames(hint: &Event, states: Vec<State>) -> Vec<RestFrame> {
+pub(super) fn frames(hint: &Event, source: &str, states: Vec<State>) -> Vec<RestFrame> {
     let author = hint
         .attribute("authid")
         .filter(|author| !author.is_empty() && hint.attribute("authtype") == Some("user"));
@@ -30,6 +30,7 @@ pub(super) fn frames(hint: &Event, states: Vec<State>) -> Vec<RestFrame> {
         },
         kind: state.kind,
         master: state.place.clone(),
+        source: Some(source.to_owned()),
         place: state.place,
         // What is gone is gone by its last name.
         previous: state.previous.filter(|_| state.content.is_some()),
@@ -48,6 +49,7 @@ pub(super) fn hint(hint: &Event, about: About) -> RestFrame {
         action: hint.action.clone(),
         kind: about.kind,
         master: about.place.clone(),
+        source: None,
         place: about.place,
         previous: None,
         id: hint.id.clone(),

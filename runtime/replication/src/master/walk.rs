@@ -60,7 +60,11 @@ impl Walk {
     /// and else without what could not be listed. Safe to drop.
     pub async fn next(&mut self) -> Result<Option<Event>, HydrateError> {
         if self.layers.is_none() {
-            let tiles = there(self.node.list(&Collection::TileLayers).await)?;
+            // It is for the estimate alone.
+            let tiles = match there(self.node.list(&Collection::TileLayers).await) {
+                Err(error @ HydrateError::Transient(_)) => return Err(error),
+                tiles => tiles.ok().flatten(),
+            };
             self.layers = Some(tiles.map_or(0, |names| names.len() as u64));
         }
         loop {

@@ -79,13 +79,13 @@ impl Replica {
         match object {
             Object::Workspace(workspace) => self.create_workspace(workspace, &want).await,
             // It comes with its resource.
-            Object::Layer { workspace, name } => Err(ApplyError::Waits {
-                needs: None,
-                reason: weir_event::Reason::new(format_args!(
+            Object::Layer { workspace, name } => Err(ApplyError::needs(
+                Target::Object(object.clone()),
+                format_args!(
                     "the slave has no layer {workspace}:{name}, as it lacks the feature type, \
                      coverage or cascaded layer of this name"
-                )),
-            }),
+                ),
+            )),
             Object::Resource { .. } => self.create_resource(object, want).await,
             _ => {
                 let mut document = want.clone();

@@ -4,7 +4,7 @@
 use serde_json::json;
 use tracing::warn;
 use weir_event::{RestFrame, RestPlace};
-use weir_geoserver::{Object, StoreKind};
+use weir_geoserver::{Object, Removal, StoreKind};
 
 use super::{ApplyError, Replica, recursion};
 use crate::memory::Key;
@@ -68,9 +68,13 @@ impl Replica {
     /// Removes what Weir once made under another name. What is in use stays, and is told.
     pub(super) async fn remove_old(&mut self, old: &Target) -> Result<bool, ApplyError> {
         let removed = match old {
+            // What is in a store or a workspace is not made anew with it.
+            Target::Object(object @ (Object::Store { .. } | Object::Workspace(_))) => {
+                self.node.remove(object, Removal::ALONE).await
+            }
             Target::Object(object) => self.node.remove(object, recursion(object)).await,
-            Target::Tile(tile) => self.node.remove(tile, weir_geoserver::Removal::ALONE).await,
-            Target::File(file) => self.node.remove(file, weir_geoserver::Removal::ALONE).await,
+            Target::Tile(tile) => self.node.remove(tile, Removal::ALONE).await,
+            Target::File(file) => self.node.remove(file, Removal::ALONE).await,
             Target::StyleBody { .. } => return Ok(false),
         };
         match removed {

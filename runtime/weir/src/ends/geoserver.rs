@@ -155,8 +155,11 @@ pub(crate) struct AppliedFile {
 pub(crate) fn applied(state: &Path, slave: &str) -> anyhow::Result<Memory> {
     let path = applied_path(state, slave);
     let mut known = Memory::default();
-    match std::fs::read_to_string(&path) {
-        Ok(text) => text.lines().for_each(|line| known.restore(line)),
+    match std::fs::read(&path) {
+        // Somebody may write to it now: what is torn is left out.
+        Ok(bytes) => String::from_utf8_lossy(&bytes)
+            .lines()
+            .for_each(|line| known.restore(line)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
             return Err(error).with_context(|| format!("cannot read {}", path.display()));

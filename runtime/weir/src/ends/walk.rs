@@ -1,6 +1,6 @@
 //! Walks through all that a master has: to bring up a slave, and after the master was reloaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,24 +33,35 @@ pub(crate) struct Walks {
 
 /// The masters that are read, and where walks through them are asked for.
 #[derive(Clone, Default)]
-pub(crate) struct Readers(Arc<Mutex<BTreeMap<String, Walks>>>);
+pub(crate) struct Readers(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    masters: BTreeMap<String, Walks>,
+    /// Slaves that were attached since Weir was started, which a master that starts again does not
+    /// know of otherwise.
+    attached: BTreeSet<String>,
+}
 
 impl Readers {
-    pub(crate) fn add(&self, master: &str, walks: &Walks) {
-        self.masters().insert(master.to_owned(), walks.clone());
+    pub(crate) fn add(&self, master: &str, walks: &Walks, state: &Path) {
+        let mut known = self.known();
+        known.masters.insert(master.to_owned(), walks.clone());
+        for slave in &known.attached {
+            walks.want_once(master, slave, state);
+        }
     }
 
     /// Has a slave that is new brought up with what every master has.
     pub(crate) fn bring_up(&self, slave: &str, state: &Path) {
-        for (master, walks) in &*self.masters() {
-            walks.want(Wanted {
-                slave: Some(slave.to_owned()),
-                mark: Some(mark(state, master, slave)),
-            });
+        let mut known = self.known();
+        known.attached.insert(slave.to_owned());
+        for (master, walks) in &known.masters {
+            walks.want_once(master, slave, state);
         }
     }
 
-    fn masters(&self) -> MutexGuard<'_, BTreeMap<String, Walks>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,8 +109,23 @@ impl Walks {
             return;
         }
         self.under_way.send_modify(|count| *count += 1);
-        if self.wanted.try_send(wanted).is_err() {
+        if let Err(refused) = self.wanted.try_send(wanted) {
             self.under_way.send_modify(|count| *count -= 1);
+            if refused.into_inner().slave.is_none() {
+                self.for_all.store(false, Ordering::Release);
+            }
+        }
+    }
+
+    /// Has a slave brought up with what a master has, unless it was.
+    pub(crate) fn want_once(&self, master: &str, slave: &str, state: &Path) {
+        let mark = mark(state, master, slave);
+        // One that cannot be looked for was not left, as far as anybody knows.
+        if !mark.exists() {
+            self.want(Wanted {
+                slave: Some(slave.to_owned()),
+                mark: Some(mark),
+            });
         }
     }
 
@@ -131,6 +157,7 @@ impl Walker {
         let slave = wanted.slave.as_deref().unwrap_or("all slaves");
         info!(master, slave, "reads all that the master has");
         let mut walk = self.master.walk();
+        let mut is_whole = true;
         let mut pause = FIRST_PAUSE;
         loop {
             let hint = match walk.next().await {
@@ -144,6 +171,7 @@ impl Walker {
                 }
                 Err(error) => {
                     warn!(master, %error, "some of what the master has cannot be listed");
+                    is_whole = false;
                     continue;
                 }
             };
@@ -171,7 +199,8 @@ impl Walker {
             objects = walk.told(),
             "all that the master has is on the bus"
         );
-        if let Some(mark) = &wanted.mark
+        if is_whole
+            && let Some(mark) = &wanted.mark
             && let Err(error) = append_to(mark)
         {
             warn!(%error, "{}: the slave will be brought up again", mark.display());
@@ -181,6 +210,6 @@ impl Walker {
 }
 
 /// The file that says that a slave was brought up with what a master has.
-pub(crate) fn mark(state: &Path, master: &str, slave: &str) -> PathBuf {
+fn mark(state: &Path, master: &str, slave: &str) -> PathBuf {
     state.join("bootstrapped").join(format!("{slave}.{master}"))
 }

@@ -21,6 +21,8 @@ pub struct RestFrame {
     pub previous: Option<RestPlace>,
     /// What the master calls it, whatever stages made of the name.
     pub master: RestPlace,
+    /// Which master that is, by its CloudEvents source; two may call different things the same.
+    pub source: Option<String>,
     /// Of the event, not of the object.
     pub id: String,
     /// RFC 3339 in UTC.
@@ -100,6 +102,7 @@ impl RestFrame {
                 .get("master")
                 .ok_or_else(|| "it has no `master`, what the master calls the object".to_owned())
                 .and_then(|master| RestPlace::within(master, "master"))?,
+            source: json::text(outer, "source").map(str::to_owned),
             id: required(outer, "id")?.to_owned(),
             time: read_time(time)
                 .ok_or_else(|| format!("its `time` is `{}`, no time", shown(time)))?,
@@ -136,6 +139,7 @@ impl RestFrame {
             outer.insert("previous".to_owned(), Value::Object(previous.members()));
         }
         outer.insert("master".to_owned(), Value::Object(self.master.members()));
+        json::set_text(&mut outer, "source", self.source.as_deref());
         json::set_text(&mut outer, "id", Some(&self.id));
         json::set_text(&mut outer, "time", Some(&self.time));
         if let Some(sequence) = self.sequence {
