@@ -98,8 +98,11 @@ impl Replica {
         if frame.action == Action::Removed {
             return self.remove(frame, &target).await;
         }
-        let content = content(frame)?;
         let key = Key::of(frame);
+        if frame.content.is_none() && frame.previous.is_some() {
+            return self.rename_only(frame, &key, &target).await;
+        }
+        let content = content(frame)?;
         let digest = digest(frame);
         let known = self.memory.get(&key);
         if known.is_some_and(|known| known.digest == digest) {

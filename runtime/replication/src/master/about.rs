@@ -58,9 +58,14 @@ impl About {
         }
         let renamed = hint.previous.as_ref().filter(|_| !has_fixed_name(&kind));
         let previous = renamed.and_then(|object| {
+            // It was of the same kind, whatever is said.
+            let object = Object {
+                kind: kind.clone(),
+                ..object.clone()
+            };
             let mut previous = RestPlace {
                 store: place.store.clone(),
-                ..self::place(object)
+                ..self::place(&object)
             };
             // A move may tell only where it was, a rename only what it was called.
             if previous.name.is_none() && !kind.is_named_by_workspace() {
@@ -110,6 +115,10 @@ impl About {
     }
 
     fn is_place(&self, place: &RestPlace) -> bool {
+        // The path of a file says its workspace.
+        if self.kind == Kind::Resource && place.workspace.is_some() {
+            return false;
+        }
         // Where the store is not known, any does.
         let place = RestPlace {
             store: place.store.clone().or_else(|| Some("store".to_owned())),
@@ -146,9 +155,9 @@ fn is_only_one(kind: &Kind) -> bool {
     )
 }
 
-/// Nobody renames a service or what there is one of.
+/// Nobody renames settings, a service or what there is one of.
 fn has_fixed_name(kind: &Kind) -> bool {
-    is_only_one(kind) || matches!(kind, Kind::Catalog | Kind::Service)
+    is_only_one(kind) || matches!(kind, Kind::Catalog | Kind::Service | Kind::Settings)
 }
 
 /// True for what lies in a store.

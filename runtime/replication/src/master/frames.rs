@@ -22,18 +22,23 @@ pub(super) fn frames(hint: &Event, source: &str, states: Vec<State>) -> Vec<Rest
         .filter(|author| !author.is_empty() && hint.attribute("authtype") == Some("user"));
     let count = states.len();
     let frame = |(index, state): (usize, State)| RestFrame {
-        action: match (&state.content, &hint.action) {
-            (None, _) => Action::Removed,
-            (Some(_), Action::Added) => Action::Added,
+        action: match (&state.content, &state.previous, &hint.action) {
+            // What was renamed and is not there under its new name either: what became of it, a
+            // later hint says, by that name.
+            (None, Some(_), action) if *action != Action::Removed => Action::Modified,
+            (None, ..) => Action::Removed,
+            (Some(_), _, Action::Added) => Action::Added,
             // What was removed and is there was made anew.
-            (Some(_), _) => Action::Modified,
+            (Some(_), ..) => Action::Modified,
         },
         kind: state.kind,
         master: state.place.clone(),
         source: Some(source.to_owned()),
         place: state.place,
         // What is gone is gone by its last name.
-        previous: state.previous.filter(|_| state.content.is_some()),
+        previous: state
+            .previous
+            .filter(|_| state.content.is_some() || hint.action != Action::Removed),
         id: id(&hint.id, (count > 1).then_some(index + 1)),
         time: hint.time.clone(),
         sequence: hint.sequence,

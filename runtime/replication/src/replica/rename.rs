@@ -6,7 +6,7 @@ use tracing::warn;
 use weir_event::{RestFrame, RestPlace};
 use weir_geoserver::{Object, Removal, StoreKind};
 
-use super::{ApplyError, Replica, recursion};
+use super::{Applied, ApplyError, Replica, recursion};
 use crate::memory::Key;
 use crate::{Target, is_body};
 
@@ -62,6 +62,27 @@ impl Replica {
             Renamed::No
         } else {
             Renamed::Left(previous)
+        })
+    }
+
+    /// Does no more than that: what the object is now, a later frame says, by a later name.
+    pub(super) async fn rename_only(
+        &mut self,
+        frame: &RestFrame,
+        key: &Key,
+        target: &Target,
+    ) -> Result<Applied, ApplyError> {
+        let written = match self.rename(frame, key, target).await? {
+            Renamed::No => false,
+            Renamed::Yes => true,
+            Renamed::Left(old) => self.remove_old(&old).await?,
+        };
+        self.memory.forget(key);
+        self.shadows.wrote(target);
+        Ok(if written {
+            Applied::Written
+        } else {
+            Applied::Same
         })
     }
 

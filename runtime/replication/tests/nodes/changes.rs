@@ -421,6 +421,9 @@ fn consequences(
             }
             ["workspaces", w, "styles", n] => hint(action, Kind::Style, Some(w), Some(n)),
             ["workspaces", w, "layergroups", g] => hint(action, Kind::LayerGroup, Some(w), Some(g)),
+            ["resource", "workspaces", w, "header.ftl"] if now.is_none() => {
+                hint(action, Kind::Resource, Some(w), Some("header.ftl"))
+            }
             ["layergroups", g] => hint(action, Kind::LayerGroup, None, Some(g)),
             ["workspaces", w, "settings"] => hint(action, Kind::Settings, Some(w), None),
             ["services", service, "workspaces", w, "settings"] => {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 use weir_event::{Action, Event, RestFrame};
-use weir_geoserver::Node;
+use weir_geoserver::{Node, Object};
 use weir_replication::{Failed, HydrateError, Keep, Master, Memory, Replica, Slave};
 use weir_test_geoserver::{Document, GeoServer};
 
 use crate::alike;
-use crate::changes::hint;
+use crate::changes::{Change, hint};
 use crate::ends::{everything, master, node, remapped, told};
 
 /// More than a test has frames.
@@ -65,6 +66,25 @@ impl Rig {
             kept,
             dead: Vec::new(),
         }
+    }
+
+    /// The same, which waits for as long as it takes.
+    pub(crate) async fn patient(prefix: &'static str) -> Self {
+        Self::new(prefix, Duration::from_millis(200)).await
+    }
+
+    /// Makes changes at the master and tells each of them, which all work.
+    pub(crate) async fn make(&mut self, changes: &[Change]) {
+        for change in changes {
+            let hints = change.make(&self.master, &self.node).await;
+            assert!(!hints.is_empty(), "the master refuses {change:?}");
+            assert_eq!(self.tell(&hints).await, [] as [&str; 0], "{change:?}");
+        }
+    }
+
+    /// What the slave has.
+    pub(crate) async fn at_slave(&self, object: &Object) -> Value {
+        node(&self.slave).get(object).await.unwrap()
     }
 
     /// Ends what is at work, wherever it is, and begins anew, with what was kept or without.

@@ -15,8 +15,11 @@ use crate::rig::Rig;
 /// How many schedules a run tries if `PROPTEST_CASES` does not say: some seconds.
 const CASES: u32 = 16;
 
-/// How long a frame waits for others: none comes later than the frames that are given with it.
+/// How long a frame waits for others that may have been lost.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long it waits for others that come, on however busy a machine.
+const LONG_PATIENCE: Duration = Duration::from_secs(20);
 
 const WORKSPACES: &[&str] = &["wa", "wb", "wc"];
 const STORES: &[&str] = &["s1", "s2"];
@@ -184,7 +187,8 @@ impl Telling {
 
 /// Runs a schedule; gives how the slave differs in the end.
 async fn run(prefix: &'static str, steps: Vec<Step>, loses: bool) -> Vec<String> {
-    let mut rig = Rig::new(prefix, PATIENCE).await;
+    let patience = if loses { PATIENCE } else { LONG_PATIENCE };
+    let mut rig = Rig::new(prefix, patience).await;
     let mut hints: Vec<Event> = Vec::new();
     for step in beginning().into_iter().chain(steps) {
         match step {

@@ -29,7 +29,7 @@ pub struct RestFrame {
     pub time: String,
     pub sequence: Option<u64>,
     pub author: Option<String>,
-    /// `None` where the object is removed.
+    /// `None` where the object is removed, or where all that is known is that it was renamed.
     pub content: Option<RestContent>,
 }
 
