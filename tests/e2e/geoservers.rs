@@ -351,11 +351,8 @@ async fn a_reload_has_everything_read_again_and_a_changed_sink_takes_over() {
     let (status, log) = weir.stop();
     assert!(status.success(), "{log}");
     let written = slave.server.calls();
-    let painted = written
-        .iter()
-        .filter(|call| !call.is_read())
-        .next_back()
-        .unwrap();
+    let painted = written.iter().rfind(|call| !call.is_read());
+    let painted = painted.unwrap();
     assert!(
         painted.target.contains("styles/roads"),
         "{painted:?}: nothing else has changed"

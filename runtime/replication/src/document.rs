@@ -25,9 +25,9 @@ const LINKS: &[&str] = &[
     "dataStores",
     "featureTypes",
     "href",
-    "wmsLayers",
+    "layers",
     "wmsStores",
-    "wmtsLayers",
+    "wmslayers",
     "wmtsStores",
 ];
 
@@ -111,6 +111,27 @@ fn is_link(key: &str, value: &Value) -> bool {
         && value
             .as_str()
             .is_some_and(|text| text.starts_with("http") && text.contains("/rest/"))
+}
+
+/// The same for every answer of a node that means the same: what it writes in any order, in one, and
+/// no cipher text, which is another one each time.
+pub(crate) fn regular(document: &Value) -> Value {
+    fn order(value: &mut Value) {
+        match value {
+            Value::Object(map) => map.values_mut().for_each(order),
+            Value::Array(items) => {
+                items.iter_mut().for_each(order);
+                if keyed(items).is_some() {
+                    items.sort_by_key(Value::to_string);
+                }
+            }
+            secret if is_secret(secret) => *secret = CIPHER.into(),
+            _ => {}
+        }
+    }
+    let mut document = portable(document);
+    order(&mut document);
+    document
 }
 
 /// True for the id of something within an object, which another node gives as it likes: one of the

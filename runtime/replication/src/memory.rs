@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use weir_event::{Action, Kind, RestContent, RestFrame, RestPlace};
 
-use crate::document::CIPHER;
+use crate::document::regular;
 use crate::is_body;
+use crate::replica::said;
 
 /// One of the master's objects, by the master's own names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,17 +86,19 @@ pub(crate) struct Known {
 /// A digest of all that a frame asks a slave for.
 pub(crate) fn digest(frame: &RestFrame) -> String {
     let mut hash = Sha256::new();
-    let said = |place: &RestPlace| json!([place.workspace, place.store, place.name]);
+    let called = |place: &RestPlace| json!([place.workspace, place.store, place.name]);
     // Under its older name it may still be there, whatever is known of the newer.
-    let previous = frame.previous.as_ref().map(said);
-    hash.update(json!([said(&frame.place), previous]).to_string());
+    let previous = frame.previous.as_ref().map(called);
+    hash.update(json!([called(&frame.place), previous]).to_string());
     match &frame.content {
         None => hash.update("removed"),
-        // Cipher text is another one with each answer, and says nothing to a slave.
-        Some(RestContent::Json(body)) => hash.update(without_cipher(body).to_string()),
+        Some(RestContent::Json(body)) => hash.update(regular(body).to_string()),
         Some(RestContent::Text { content_type, text }) => {
             hash.update(content_type);
-            hash.update(text);
+            match is_tile(&frame.kind).then(|| said(text)) {
+                Some(Ok(lines)) => hash.update(lines.join("\n")),
+                _ => hash.update(text),
+            }
         }
         Some(RestContent::Bytes { data, .. }) => hash.update(data),
         Some(RestContent::Reference { sha256, .. }) => hash.update(sha256),
@@ -103,17 +106,12 @@ pub(crate) fn digest(frame: &RestFrame) -> String {
     format!("{:x}", hash.finalize())
 }
 
-fn without_cipher(value: &Value) -> Value {
-    match value {
-        Value::String(text) if text.starts_with(CIPHER) => Value::from(CIPHER),
-        Value::Array(items) => items.iter().map(without_cipher).collect(),
-        Value::Object(map) => {
-            let members = map.iter();
-            let members = members.map(|(key, value)| (key.clone(), without_cipher(value)));
-            Value::Object(members.collect())
-        }
-        other => other.clone(),
-    }
+/// True for what GeoWebCache has.
+fn is_tile(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::TileLayer | Kind::GridSet | Kind::BlobStore | Kind::GwcGlobal | Kind::DiskQuota
+    )
 }
 
 /// What was applied at one slave.
@@ -191,6 +189,13 @@ impl Memory {
         }
     }
 
+    /// Whether an object is as it was left is not sure; what it is called is.
+    pub(crate) fn doubt(&mut self, key: &Key) {
+        if let Some(known) = self.known.get_mut(key) {
+            known.digest.clear();
+        }
+    }
+
     pub(crate) fn forget(&mut self, key: &Key) {
         if self.known.remove(key).is_some() {
             self.changes.push_str(&json!([key.0]).to_string());
@@ -223,11 +228,6 @@ impl Memory {
         self.forget_where(|_, place| is_within(place));
     }
 
-    /// Forgets what groups hold: what goes takes itself out of them.
-    pub(crate) fn forget_groups(&mut self) {
-        self.forget_where(|key, _| key.is_of(&Kind::LayerGroup));
-    }
-
     /// Forgets what comes and goes with something that the slave publishes.
     pub(crate) fn forget_published(&mut self, workspace: &str, name: &str) {
         let kinds = [Kind::Layer, Kind::TileLayer];
@@ -236,6 +236,11 @@ impl Memory {
                 && place.workspace.as_deref() == Some(workspace)
                 && place.name.as_deref() == Some(name)
         });
+    }
+
+    /// Forgets what may refer to something that was removed with all that needs it: it lost that.
+    pub(crate) fn forget_referrers(&mut self) {
+        self.forget_where(|key, _| key.is_of(&Kind::LayerGroup) || key.is_of(&Kind::Layer));
     }
 
     /// Forgets what was applied at a place, but for the object that is there now.

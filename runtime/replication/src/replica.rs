@@ -14,6 +14,7 @@ mod rename;
 mod styles;
 mod tiles;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -23,6 +24,7 @@ use weir_geoserver::{Name, Node, Object, Removal, StoreKind, Workspace};
 pub use self::error::ApplyError;
 use self::rename::Renamed;
 use self::styles::Shadows;
+pub(crate) use self::tiles::said;
 use crate::memory::{Key, Known, Memory, digest};
 use crate::{Target, TargetError, is_body, store_kind};
 
@@ -89,10 +91,12 @@ impl Replica {
 
     /// Makes the slave what the frame says.
     pub async fn apply(&mut self, frame: &RestFrame) -> Result<Applied, ApplyError> {
-        let Some(target) = self.target(frame).await? else {
-            if frame.action == Action::Removed {
-                self.forget(frame);
-            }
+        let Some(frame) = self.in_store(frame).await? else {
+            self.forget(frame);
+            return Ok(Applied::Known);
+        };
+        let frame = frame.as_ref();
+        let Some(target) = about(frame)? else {
             return Ok(Applied::Known);
         };
         if frame.action == Action::Removed {
@@ -127,7 +131,11 @@ impl Replica {
 
     /// How the slave differs from what the frame says; `None` if it does not. Writes nothing.
     pub async fn compare(&mut self, frame: &RestFrame) -> Result<Option<Drift>, ApplyError> {
-        let Some(target) = self.target(frame).await? else {
+        let Some(frame) = self.in_store(frame).await? else {
+            return Ok(None);
+        };
+        let frame = frame.as_ref();
+        let Some(target) = about(frame)? else {
             return Ok(None);
         };
         if frame.action == Action::Removed {
@@ -141,24 +149,36 @@ impl Replica {
         })
     }
 
-    /// Where the slave has what a frame is about; `None` if it has nothing of the kind.
-    async fn target(&self, frame: &RestFrame) -> Result<Option<Target>, ApplyError> {
-        let place = &frame.place;
-        // Of what the master does not have any more, nobody may know in which store it was.
-        if frame.action == Action::Removed
-            && place.store.is_none()
-            && let Some(kind) = resource_kind(&frame.kind)
-            && let (Some(workspace), Some(name)) = (&place.workspace, &place.name)
-        {
-            let workspace = Workspace::new(workspace.as_str()).map_err(TargetError::from)?;
-            let name = Name::new(name.as_str()).map_err(TargetError::from)?;
-            return match self.node.find(kind, &workspace, &name).await {
-                Ok((object, _)) => Ok(Some(Target::Object(object))),
-                Err(error) if error.is_missing() => Ok(None),
-                Err(error) => Err(error.into()),
-            };
+    /// The frame with the store of what it is about: of what the master does not have any more, nobody
+    /// may know in which store it was. `None` if the slave has no such thing either.
+    async fn in_store<'a>(
+        &self,
+        frame: &'a RestFrame,
+    ) -> Result<Option<Cow<'a, RestFrame>>, ApplyError> {
+        let last = match &frame.previous {
+            Some(previous) if frame.action != Action::Removed => previous,
+            _ => &frame.place,
+        };
+        let kind = resource_kind(&frame.kind);
+        let is_unknown = frame.content.is_none() && last.store.is_none();
+        let (Some(kind), true, Some(workspace), Some(name)) =
+            (kind, is_unknown, &last.workspace, &last.name)
+        else {
+            return Ok(Some(Cow::Borrowed(frame)));
+        };
+        let workspace = Workspace::new(workspace.as_str()).map_err(TargetError::from)?;
+        let name = Name::new(name.as_str()).map_err(TargetError::from)?;
+        match self.node.find(kind, &workspace, &name).await {
+            Ok((Object::Resource { store, .. }, _)) => {
+                let mut frame = frame.clone();
+                let places = [&mut frame.place].into_iter().chain(&mut frame.previous);
+                places.for_each(|place| place.store = Some(store.to_string()));
+                Ok(Some(Cow::Owned(frame)))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        about(frame)
     }
 
     /// The master has what the frame is about, whether the slave is to have it or not.
@@ -174,7 +194,7 @@ impl Replica {
 
     /// Makes the slave what the frame says, whatever is known to have been applied.
     pub async fn repair(&mut self, frame: &RestFrame) -> Result<Applied, ApplyError> {
-        self.memory.forget(&Key::of(frame));
+        self.memory.doubt(&Key::of(frame));
         self.apply(frame).await
     }
 
@@ -254,6 +274,11 @@ impl Replica {
             Err(error) => return Err(error.into()),
         };
         self.forget(frame);
+        if let Target::Object(object) = target
+            && recursion(object) == Removal::RECURSIVE
+        {
+            self.memory.forget_referrers();
+        }
         self.shadows.wrote(target);
         Ok(applied)
     }
@@ -275,9 +300,8 @@ impl Replica {
                 Some(workspace),
                 Some(name),
             ) => self.memory.forget_published(workspace, name),
-            _ => return,
+            _ => {}
         }
-        self.memory.forget_groups();
     }
 }
 

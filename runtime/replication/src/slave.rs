@@ -5,10 +5,10 @@
 //! that waits. There is one writer: GeoServer does one write at a time, too.
 
 use std::collections::VecDeque;
-use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -216,7 +216,7 @@ impl Work {
         match self.applied(&frame).await {
             Ok(applied) => {
                 self.done.push(ticket);
-                debug!(kind = %frame.kind, place = ?frame.place, ?applied, "applied");
+                debug!(object = told(&frame), ?applied, "applied");
                 let has_body = is_body(frame.content.as_ref());
                 let target = Target::of(&frame.kind, &frame.place, has_body);
                 Ok(target.ok().filter(|_| applied == Applied::Written))
@@ -235,7 +235,7 @@ impl Work {
                 Err(reason)
             }
             Err(ApplyError::Refused(reason)) => {
-                self.fail(ticket, Failed::Permanent(reason));
+                self.refuse(ticket, &frame, reason);
                 Ok(None)
             }
         }
@@ -277,17 +277,14 @@ impl Work {
                 Ok(_) => self.done.push(ticket),
                 Err(ApplyError::Waits { reason, .. }) => {
                     let waited = self.patience.as_secs();
-                    let reason = Reason::new(format_args!(
-                        "{reason}, and that did not change within {waited} s"
-                    ));
-                    self.fail(ticket, Failed::Permanent(reason));
+                    let reason =
+                        format_args!("{reason}, and that did not change within {waited} s");
+                    self.refuse(ticket, &frame, reason);
                 }
                 Err(ApplyError::Transient(reason)) => {
                     self.fail(ticket, Failed::Transient(reason));
                 }
-                Err(ApplyError::Refused(reason)) => {
-                    self.fail(ticket, Failed::Permanent(reason));
-                }
+                Err(ApplyError::Refused(reason)) => self.refuse(ticket, &frame, reason),
             }
         }
     }
@@ -318,10 +315,23 @@ impl Work {
         }
     }
 
+    /// It never will be applied: says of what, too.
+    fn refuse(&self, ticket: u64, frame: &RestFrame, reason: impl fmt::Display) {
+        let reason = Reason::new(format_args!("{}: {reason}", told(frame)));
+        self.fail(ticket, Failed::Permanent(reason));
+    }
+
     fn fail(&self, ticket: u64, failed: Failed) {
         let result = Err(failed);
         self.settled.add(Settled { ticket, result });
     }
+}
+
+/// What a frame is about, as the slave calls it: `layer topp:states`.
+fn told(frame: &RestFrame) -> String {
+    let parts = [&frame.place.workspace, &frame.place.name];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    format!("{} {}", frame.kind, parts.join(":"))
 }
 
 /// True if a slave that has got the one may have what was needed.

@@ -30,7 +30,7 @@ const ROUNDS: usize = 5;
 
 /// A slave differs, and was not repaired.
 #[derive(Debug, Error)]
-#[error("{0} of the objects differ; `weir drift --repair` makes the slave so")]
+#[error("{0} objects differ; what was not repaired is said above")]
 pub(crate) struct Drifted(usize);
 
 /// What is compared is neither counted nor logged.

@@ -93,7 +93,10 @@ impl Replica {
             Target::Object(object @ (Object::Store { .. } | Object::Workspace(_))) => {
                 self.node.remove(object, Removal::ALONE).await
             }
-            Target::Object(object) => self.node.remove(object, recursion(object)).await,
+            Target::Object(object) => {
+                self.memory.forget_referrers();
+                self.node.remove(object, recursion(object)).await
+            }
             Target::Tile(tile) => self.node.remove(tile, Removal::ALONE).await,
             Target::File(file) => self.node.remove(file, Removal::ALONE).await,
             Target::StyleBody { .. } => return Ok(false),

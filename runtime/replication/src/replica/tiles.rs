@@ -20,10 +20,10 @@ impl Replica {
             Err(error) if error.is_missing() => return Ok(Look::Missing),
             Err(error) => return Err(error.into()),
         };
-        let want = regular(text).map_err(|problem| {
+        let want = said(text).map_err(|problem| {
             ApplyError::refused(format_args!("the frame's XML cannot be read: {problem}"))
         })?;
-        let have = regular(&have).map_err(|problem| {
+        let have = said(&have).map_err(|problem| {
             ApplyError::refused(format_args!("the slave's XML cannot be read: {problem}"))
         })?;
         if want == have {
@@ -91,7 +91,7 @@ impl Replica {
 }
 
 /// What a document says: each text with its path, in an order that does not depend on that of sets.
-fn regular(text: &str) -> Result<Vec<String>, roxmltree::Error> {
+pub(crate) fn said(text: &str) -> Result<Vec<String>, roxmltree::Error> {
     let document = Document::parse(text)?;
     let mut lines = Vec::new();
     let root = document.root_element();
@@ -175,9 +175,9 @@ mod tests {
             <gridSubsets><gridSubset><gridSetName>B</gridSetName></gridSubset><gridSubset>\
             <gridSetName>A</gridSetName><zoomStart>1</zoomStart></gridSubset></gridSubsets>\
             </GeoServerLayer>";
-        assert_eq!(regular(LAYER).unwrap(), regular(other).unwrap());
+        assert_eq!(said(LAYER).unwrap(), said(other).unwrap());
         let swapped = other.replace("B</gridSetName>", "C</gridSetName>");
-        assert_ne!(regular(LAYER).unwrap(), regular(&swapped).unwrap());
+        assert_ne!(said(LAYER).unwrap(), said(&swapped).unwrap());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod ends;
 mod everything;
 mod rig;
 mod schedules;
+mod slave;
 mod traps;
 
 #[path = "../../../../tests/geoserver/tests/double/lab.rs"]

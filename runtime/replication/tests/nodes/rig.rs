@@ -87,6 +87,11 @@ impl Rig {
         node(&self.slave).get(object).await.unwrap()
     }
 
+    /// The stages call workspaces otherwise from now on.
+    pub(crate) fn call_workspaces(&mut self, prefix: &'static str) {
+        self.prefix = prefix;
+    }
+
     /// Ends what is at work, wherever it is, and begins anew, with what was kept or without.
     pub(crate) fn restart(&mut self, remembers: bool) {
         if !remembers {
@@ -152,7 +157,7 @@ impl Rig {
                 Ok(()) => {}
                 Err(Failed::Transient(_)) => again.push((ticket, frame)),
                 Err(Failed::Permanent(reason)) => {
-                    refused.push(format!("{}: {reason}", told(frame)));
+                    refused.push(reason.to_string());
                     self.dead
                         .extend(Some(frame.clone()).filter(|it| it.action == Action::Removed));
                 }
