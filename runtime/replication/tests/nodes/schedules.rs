@@ -19,7 +19,7 @@ const CASES: u32 = 16;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How long it waits for others that come, on however busy a machine.
-const LONG_PATIENCE: Duration = Duration::from_secs(20);
+const LONG_PATIENCE: Duration = Duration::from_secs(5);
 
 const WORKSPACES: &[&str] = &["wa", "wb", "wc"];
 const STORES: &[&str] = &["s1", "s2"];
