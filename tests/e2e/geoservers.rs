@@ -280,6 +280,15 @@ async fn a_slave_is_brought_up_follows_and_is_repaired() {
     assert!(repaired.status.success(), "{told}");
     assert_eq!(told["slaves"][0]["differ"][0]["repaired"], true, "{told}");
     assert!(site.call(&["drift"]).status.success());
+
+    // Under another name it is renamed, and not made a second time.
+    site.configure(&configuration(&master, &slave).replace("usa", "america"));
+    let repaired = site.call(&["drift", "--repair"]);
+    let told = String::from_utf8_lossy(&repaired.stdout);
+    assert!(repaired.status.success(), "{told}");
+    assert!(slave.has("layers/america:streets", "streets"));
+    assert_eq!(slave.documents("workspaces/usa"), [] as [&str; 0]);
+    assert!(site.call(&["drift"]).status.success());
     assert_eq!(slave.server.tables_created(), [] as [&str; 0]);
 }
 

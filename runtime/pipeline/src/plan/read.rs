@@ -9,7 +9,7 @@ mod values;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use weir_event::{Action, Subscription, SubscriptionError};
+use weir_event::{Action, Kind, Subscription, SubscriptionError};
 use weir_wasm::{Instances, Limits};
 
 use super::{
@@ -342,12 +342,21 @@ fn matching(subscription: Subscription, pattern: &str) -> Result<Subscription, S
     if words.contains(&"#") {
         return Ok(subscription);
     }
-    let [_, _, action] = words.as_slice() else {
+    let [_, kind, action] = words.as_slice() else {
         let count = words.len();
         return Err(format!(
             "`{pattern}` has {count} words, and a key has three; `#` is any number"
         ));
     };
+    let kinds: Vec<&str> = Kind::KNOWN.iter().map(Kind::as_str).collect();
+    // Kinds are open words; one that is nearly one that Weir knows is a slip.
+    let slip = Some(advice(kind, &kinds)).filter(|advice| advice.starts_with("did you mean"));
+    if *kind != "*"
+        && !kinds.contains(kind)
+        && let Some(advice) = slip
+    {
+        return Err(format!("no event is of the kind `{kind}`; {advice}"));
+    }
     if *action == "*" || Action::KNOWN.contains(&Action::from(*action)) {
         return Ok(subscription);
     }
