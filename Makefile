@@ -42,7 +42,7 @@ guests: toolchain ## The plugins and the misbehaving guests of the tests
 	cargo build --profile plugin --target $(GUEST_TARGET) $(addprefix -p ,$(PLUGINS) $(TEST_GUESTS))
 
 weir: toolchain ## The program
-	$(call first,debug,wasmtime (the sandbox) and the program,ten minutes)
+	$(call first,debug,wasmtime (the sandbox) and the program,ten to fifteen minutes)
 	cargo build -p weir
 
 # With rustup, rust-toolchain.toml has everything installed at the first call of cargo.
