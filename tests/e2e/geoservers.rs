@@ -8,7 +8,7 @@ use weir_geoserver::{
 };
 use weir_test_geoserver::{Document, GeoServer};
 
-use crate::harness::{Site, eventually};
+use crate::harness::{Site, Weir, eventually};
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -177,6 +177,16 @@ sink = {{ type = "geoserver", url = "{slave}", user = "admin", password = "geose
     )
 }
 
+/// Starts Weir, which brings the slave up.
+fn bring_up<'a>(site: &'a Site, slave: &Catalog) -> Weir<'a> {
+    let mut weir = site.start();
+    weir.wait_for_log("all that the master has is on the bus");
+    eventually("the group", || {
+        slave.has("layergroups", "usa:paths").then_some(())
+    });
+    weir
+}
+
 /// The configuration with one more slave.
 fn with_another(configuration: &str, slave: &Catalog) -> String {
     let url = slave.server.url();
@@ -209,13 +219,9 @@ async fn a_slave_is_brought_up_follows_and_is_repaired() {
     let (master, slave) = (Catalog::start().await, Catalog::start().await);
     master.fill().await;
     let site = Site::new(&configuration(&master, &slave));
-    let mut weir = site.start();
+    let mut weir = bring_up(&site, &slave);
 
     // Everything is there, under the names of the slave, with the graphic of the style.
-    weir.wait_for_log("all that the master has is on the bus");
-    eventually("the group", || {
-        slave.has("layergroups", "usa:paths").then_some(())
-    });
     assert!(slave.has("workspaces/usa/styles/roads", "roads.sld"));
     assert!(slave.has("roads.sld", "#000000"));
     assert!(slave.has(GRAPHIC, "<svg/>"));
@@ -281,6 +287,19 @@ async fn a_slave_is_brought_up_follows_and_is_repaired() {
     assert_eq!(told["slaves"][0]["differ"][0]["repaired"], true, "{told}");
     assert!(site.call(&["drift"]).status.success());
 
+    // What the master lost without a word is told, and goes.
+    let paths = feature_type("topp", "paths");
+    master
+        .node
+        .remove(&paths, Removal::RECURSIVE)
+        .await
+        .unwrap();
+    let repaired = site.call(&["drift", "--repair"]);
+    let told = String::from_utf8_lossy(&repaired.stdout);
+    let found = "featuretype topp:paths, which is featuretype usa:paths at the slave: still at the slave, and not at the master; repaired";
+    assert!(repaired.status.success() && told.contains(found), "{told}");
+    assert_eq!(slave.documents("featuretypes/paths"), [] as [&str; 0]);
+
     // Under another name it is renamed, and not made a second time.
     site.configure(&configuration(&master, &slave).replace("usa", "america"));
     let repaired = site.call(&["drift", "--repair"]);
@@ -302,11 +321,7 @@ async fn a_slave_that_is_attached_later_is_brought_up_and_the_others_hear_nothin
     master.fill().await;
     let configuration = configuration(&master, &slave);
     let site = Site::new(&configuration);
-    let mut weir = site.start();
-    weir.wait_for_log("all that the master has is on the bus");
-    eventually("the group", || {
-        slave.has("layergroups", "usa:paths").then_some(())
-    });
+    let weir = bring_up(&site, &slave);
     eventually("nothing that differs", || {
         site.call(&["drift", "eu"]).status.success().then_some(())
     });
@@ -335,11 +350,7 @@ async fn a_reload_has_everything_read_again_and_a_changed_sink_takes_over() {
     master.fill().await;
     let configuration = configuration(&master, &slave);
     let site = Site::new(&configuration);
-    let mut weir = site.start();
-    weir.wait_for_log("all that the master has is on the bus");
-    eventually("the group", || {
-        slave.has("layergroups", "usa:paths").then_some(())
-    });
+    let mut weir = bring_up(&site, &slave);
 
     site.configure(&configuration.replace(
         "bootstrap = true",
@@ -373,11 +384,7 @@ async fn a_master_or_a_slave_that_is_away_is_waited_for() {
     let (master, slave) = (Catalog::start().await, Catalog::start().await);
     master.fill().await;
     let site = Site::new(&configuration(&master, &slave));
-    let mut weir = site.start();
-    weir.wait_for_log("all that the master has is on the bus");
-    eventually("the group", || {
-        slave.has("layergroups", "usa:paths").then_some(())
-    });
+    let mut weir = bring_up(&site, &slave);
 
     master.paint("#00ff00").await;
     master.server.down();

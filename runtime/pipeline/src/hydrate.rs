@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,14 +45,21 @@ pub enum HydrateFailure {
 /// The master of a pipeline, and the hints that are fetched or wait for it.
 pub(crate) struct Hydrator {
     master: Arc<dyn Hydrate>,
-    /// The last hint about each object that is not done.
-    last: Arc<Mutex<HashMap<Key, Last>>>,
+    turns: Arc<Mutex<Turns>>,
 }
 
-/// What is fetched together.
+#[derive(Default)]
+struct Turns {
+    /// The last hint about each object that is not done.
+    last: HashMap<Key, Last>,
+    /// How many turns were given.
+    given: u64,
+}
+
+/// What is fetched in turn.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    kind: String,
+    kind: Kind,
     workspace: Option<String>,
     name: Option<String>,
 }
@@ -61,7 +68,6 @@ struct Last {
     done: oneshot::Receiver<()>,
     /// Set when a later hint tells the same.
     is_told: Arc<AtomicBool>,
-    /// Which hint it is.
     number: u64,
     kind: Kind,
     is_removal: bool,
@@ -70,8 +76,9 @@ struct Last {
 /// The turn of one hint.
 pub(crate) struct Hydration {
     master: Arc<dyn Hydrate>,
-    last: Arc<Mutex<HashMap<Key, Last>>>,
+    turns: Arc<Mutex<Turns>>,
     key: Key,
+    /// Of all turns, not of those of one object: one that ends late must not be taken for another.
     number: u64,
     before: Option<oneshot::Receiver<()>>,
     is_told: Arc<AtomicBool>,
@@ -83,7 +90,7 @@ impl Key {
     fn of(event: &Event) -> Self {
         let subject = &event.subject;
         let kind = match subject.kind {
-            // They have one name, and are read together.
+            // They have one name, and one is read with another.
             Kind::FeatureType
             | Kind::Coverage
             | Kind::WmsLayer
@@ -95,7 +102,7 @@ impl Key {
             ref other => other.clone(),
         };
         Self {
-            kind: kind.as_str().to_owned(),
+            kind,
             workspace: subject.workspace.clone(),
             name: subject.name.clone(),
         }
@@ -106,7 +113,7 @@ impl Hydrator {
     pub(crate) fn new(master: Arc<dyn Hydrate>) -> Self {
         Self {
             master,
-            last: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -115,9 +122,9 @@ impl Hydrator {
         let key = Key::of(hint);
         let (tell, done) = oneshot::channel();
         let is_told = Arc::new(AtomicBool::new(false));
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.remove(&key);
-        let number = before.as_ref().map_or(0, |before| before.number + 1);
+        let mut turns = lock(&self.turns);
+        turns.given += 1;
+        let number = turns.given;
         let now = Last {
             done,
             is_told: Arc::clone(&is_told),
@@ -125,11 +132,11 @@ impl Hydrator {
             kind: hint.subject.kind.clone(),
             is_removal: hint.action == Action::Removed,
         };
-        last.insert(key.clone(), now);
-        drop(last);
+        let before = turns.last.insert(key.clone(), now);
+        drop(turns);
         Hydration {
             master: Arc::clone(&self.master),
-            last: Arc::clone(&self.last),
+            turns: Arc::clone(&self.turns),
             key,
             number,
             before: before.map(|before| {
@@ -189,14 +196,16 @@ impl Hydration {
 
 impl Drop for Hydration {
     fn drop(&mut self) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_last = last
-            .get(&self.key)
-            .is_some_and(|last| last.number == self.number);
-        if is_last {
-            last.remove(&self.key);
+        let mut turns = lock(&self.turns);
+        let last = turns.last.get(&self.key);
+        if last.is_some_and(|last| last.number == self.number) {
+            turns.last.remove(&self.key);
         }
     }
+}
+
+fn lock(turns: &Mutex<Turns>) -> MutexGuard<'_, Turns> {
+    turns.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -258,13 +267,16 @@ mod tests {
         assert!(!tells(&layer(Modified), &layer(Modified), Some("eu")));
     }
 
-    #[tokio::test]
-    async fn what_is_done_is_forgotten() {
+    #[test]
+    fn what_is_done_is_forgotten() {
         let hydrator = Hydrator::new(Arc::new(Nothing));
         let hint = hint(Kind::Layer, Action::Modified);
         let (first, second) = (hydrator.turn(&hint, None), hydrator.turn(&hint, None));
-        drop(first);
         drop(second);
-        assert!(hydrator.last.lock().unwrap().is_empty());
+        let third = hydrator.turn(&hint, None);
+        drop(first);
+        assert_eq!(lock(&hydrator.turns).last.len(), 1, "the third is not done");
+        drop(third);
+        assert!(lock(&hydrator.turns).last.is_empty());
     }
 }

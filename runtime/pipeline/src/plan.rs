@@ -117,8 +117,7 @@ pub struct MasterPlan {
     pub source: SourcePlan,
     pub source_place: Place,
     /// Where what an event is about is read, if it is.
-    pub rest: Option<NodePlan>,
-    pub rest_place: Place,
+    pub rest: Option<RestPlan>,
     pub stages: Vec<StagePlan>,
     pub route: Option<StagePlan>,
     pub policy: Policy,
@@ -174,6 +173,13 @@ pub enum SinkEnd {
         /// Whether it is brought up with everything that the masters have, once.
         bootstrap: bool,
     },
+}
+
+/// The GeoServer of a master, which is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestPlan {
+    pub node: NodePlan,
+    pub place: Place,
 }
 
 /// How a GeoServer is spoken to over its REST interface.
@@ -290,7 +296,8 @@ impl Plan {
             PipelineId::Master(name) => {
                 let ends = |plan: &Self| {
                     let master = plan.master(name)?;
-                    let ends = (master.source.clone(), master.rest.clone());
+                    let read = master.rest.as_ref().map(|rest| rest.node.clone());
+                    let ends = (master.source.clone(), read);
                     Some((ends, master.dialect, master.policy.clone()))
                 };
                 ends(self).is_some() && ends(self) == ends(other)

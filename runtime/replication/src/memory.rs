@@ -298,6 +298,18 @@ mod tests {
     }
 
     #[test]
+    fn two_masters_may_call_different_things_the_same() {
+        let of = |source: &str| {
+            let frame = format!(
+                r#"{{"kind":"workspace","action":"modified","workspace":"topp","master":{{"workspace":"topp"}},"source":"{source}","id":"1","time":"2026-01-01T00:00:00Z"}}"#
+            );
+            Key::of(&RestFrame::read(frame.as_bytes()).unwrap())
+        };
+        assert_ne!(of("/masters/a"), of("/masters/b"));
+        assert_eq!(of("/masters/a"), of("/masters/a"));
+    }
+
+    #[test]
     fn what_was_kept_comes_back() {
         let mut memory = Memory::default();
         memory.set(key("a"), known("eu", "1"));

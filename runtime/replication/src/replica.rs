@@ -10,7 +10,9 @@
 mod catalog;
 mod error;
 mod files;
+mod references;
 mod rename;
+mod secrets;
 mod styles;
 mod tiles;
 

@@ -49,16 +49,22 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct ConfigArgs {
     /// The configuration
     #[arg(
-        short,
-        long,
+        short = 'c',
+        long = "config",
         value_name = "FILE",
         default_value = "weir.toml",
         env = "WEIR_CONFIG"
     )]
-    pub(crate) config: PathBuf,
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
     /// Write logs as JSON, one object a line
     #[arg(long)]
     pub(crate) log_json: bool,
@@ -76,15 +82,8 @@ pub(crate) struct PreparePluginArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "weir.toml",
-        env = "WEIR_CONFIG"
-    )]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
     /// Leave the brokers out
     #[arg(long)]
     pub(crate) offline: bool,
@@ -100,15 +99,8 @@ pub(crate) struct CheckArgs {
 pub(crate) struct DriftArgs {
     /// The slave; all whose sink is a GeoServer, if none is named
     pub(crate) slave: Option<String>,
-    /// The configuration
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "weir.toml",
-        env = "WEIR_CONFIG"
-    )]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
     /// Make the slaves so; not while `weir run` writes to them
     #[arg(long)]
     pub(crate) repair: bool,

@@ -61,7 +61,7 @@ fn problems(error: &anyhow::Error) -> Vec<serde_json::Value> {
 
 /// Checks the file, and if that is right everything that it names; says what would run.
 async fn look(args: &CheckArgs, workshop: Workshop) -> anyhow::Result<String> {
-    let plan = Config::read(&args.config)?.plan()?;
+    let plan = Config::read(&args.config.path)?.plan()?;
     let host = host(&plan, workshop)?;
     let (plugins, mut found) = Plugins::read(&host, &plan.plugins);
     if let Err(more) = chains(&plugins, &plan, |_| true).await {

@@ -61,7 +61,7 @@ struct Found {
 
 pub(crate) async fn drift(args: DriftArgs) -> anyhow::Result<()> {
     let workshop = crate::log(false, "warn");
-    let plan = Config::read(&args.config)?.plan()?;
+    let plan = Config::read(&args.config.path)?.plan()?;
     let slaves = slaves(&plan, args.slave.as_deref())?;
     let masters: Vec<_> = plan
         .masters
@@ -104,7 +104,7 @@ pub(crate) async fn drift(args: DriftArgs) -> anyhow::Result<()> {
         let chain = chains.remove(&id).context("the master has no chain")?;
         let settings = MasterSettings::new(format!("/masters/{}", master.name));
         sources.push(settings.source.clone());
-        let reader = Master::new(node(rest)?, settings);
+        let reader = Master::new(node(&rest.node)?, settings);
         let walked = walk(&reader, &chain, &mut compared).await;
         all_read &= walked.with_context(|| id.to_string())?;
     }

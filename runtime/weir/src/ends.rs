@@ -102,7 +102,7 @@ impl Ends {
                 hydrate: None,
             });
         };
-        let (reader, walker) = Reader::new(node(rest)?, master);
+        let (reader, walker) = Reader::new(node(&rest.node)?, master);
         for slave in brought_up(plan) {
             reader
                 .walks()
@@ -243,10 +243,11 @@ pub(crate) struct Named<'a> {
 /// The GeoServers that masters read from, and those that slaves write to.
 pub(crate) fn nodes(plan: &Plan) -> impl Iterator<Item = Named<'_>> {
     let masters = plan.masters.iter().filter_map(|master| {
+        let rest = master.rest.as_ref()?;
         Some(Named {
             pipeline: PipelineId::Master(master.name.clone()),
-            node: master.rest.as_ref()?,
-            place: &master.rest_place,
+            node: &rest.node,
+            place: &rest.place,
         })
     });
     let slaves = plan.slaves.iter().filter_map(|slave| {

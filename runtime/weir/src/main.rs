@@ -73,7 +73,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let reports = Arc::new(Reports::default());
     let observers = Arc::clone(&reports);
     let start = Supervisor::start(
-        Config::read(&args.config)?,
+        Config::read(&args.config.path)?,
         workshop,
         Arc::new(move |id: &_| observers.of(id)),
     );

@@ -13,8 +13,8 @@ use weir_event::{Action, Kind, Subscription, SubscriptionError};
 use weir_wasm::{Instances, Limits};
 
 use super::{
-    BusPlan, BusSettings, MasterPlan, Plan, PluginPlan, ProcessLimits, Secret, SinkEnd, SlavePlan,
-    SourcePlan, StagePlan,
+    BusPlan, BusSettings, MasterPlan, Plan, PluginPlan, ProcessLimits, RestPlan, Secret, SinkEnd,
+    SlavePlan, SourcePlan, StagePlan,
 };
 use crate::file::{Reader, Span, Table, Value, advice};
 use crate::line::{OnFailure, Policy};
@@ -249,12 +249,11 @@ fn master<'a>(
     });
     let source_place = source.as_ref().map(|table| reader.place(table.at));
     let source = source.and_then(|table| source_plan(reader, table, broker, dialect));
-    let rest = table.table(reader, "rest", "rest");
-    let rest_place = rest.as_ref().map(|table| reader.place(table.at));
-    let rest = rest.map(|mut table| {
+    let rest = table.table(reader, "rest", "rest").map(|mut table| {
+        let place = reader.place(table.at);
         let node = node_plan(reader, &mut table);
         table.finish(reader);
-        node
+        node.map(|node| RestPlan { node, place })
     });
     let stages = stages(reader, &mut table, &owner, plugins);
     let route = table.table(reader, "route", "route");
@@ -265,7 +264,6 @@ fn master<'a>(
         name: name?,
         dialect: dialect?,
         source: source?,
-        rest_place: rest_place.or_else(|| source_place.clone())?,
         source_place: source_place?,
         // What is wrong with it was said.
         rest: match rest {

@@ -1,16 +1,12 @@
 //! Objects of the catalog and of the configuration, whose documents are JSON.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, json};
-use weir_geoserver::{
-    CallError, Collection, Failure, Name, Object, Removal, Scope, Service, StoreKind, Workspace,
-    shape,
-};
+use weir_geoserver::{CallError, Failure, Name, Object, Removal, Scope, Workspace, shape};
 
+use super::secrets::supply_secrets;
 use super::{ApplyError, Look, Replica, name_of};
 use crate::Target;
-use crate::document::{CIPHER, Rules, differences, portable, root, root_mut, update};
+use crate::document::{Rules, differences, portable, root, root_mut, update};
 
 /// Members of the settings of a node that are about this node alone.
 const OWN_SETTINGS: [&str; 2] = ["updateSequence", "lockProviderName"];
@@ -86,7 +82,7 @@ impl Replica {
                      coverage or cascaded layer of this name"
                 ),
             )),
-            Object::Resource { .. } => self.create_resource(object, want).await,
+            Object::Resource { .. } => self.create_resource(object, body).await,
             _ => {
                 let mut document = want.clone();
                 self.check_references(object, &document, &Value::Null)
@@ -146,8 +142,8 @@ impl Replica {
 
     /// Without attributes, so that GeoServer never makes a table for them in somebody's database:
     /// it does so where a table is missing and it is told what it would have.
-    async fn create_resource(&mut self, object: &Object, want: Value) -> Result<(), ApplyError> {
-        let mut document = want.clone();
+    async fn create_resource(&mut self, object: &Object, body: &Value) -> Result<(), ApplyError> {
+        let mut document = wanted(object, body, None)?;
         if let Some((_, resource)) = root_mut(&mut document) {
             resource.shift_remove("attributes");
         }
@@ -160,42 +156,9 @@ impl Replica {
                 other => other,
             });
         }
-        let have = self.have(object).await?.unwrap_or(Value::Null);
-        let rules = rules(object);
-        if !differences(&want, &have, rules).are_none() {
-            let update = update(&want, &have, rules);
-            self.node.change(object, &update).await?;
-        }
-        Ok(())
-    }
-
-    /// GeoServer leaves out, without a word, what it does not find: a layer of a group, a style of
-    /// a layer. So what is not referred to yet is looked for first.
-    async fn check_references(
-        &self,
-        object: &Object,
-        want: &Value,
-        have: &Value,
-    ) -> Result<(), ApplyError> {
-        let before = references(object, have);
-        for target in references(object, want).difference(&before) {
-            let is_there = match target {
-                // Either may stand there, where a frame does not say which.
-                Object::Layer { workspace, name } => {
-                    let group = Object::LayerGroup {
-                        scope: Scope::Workspace(workspace.clone()),
-                        name: name.clone(),
-                    };
-                    self.have(target).await?.is_some() || self.have(&group).await?.is_some()
-                }
-                _ => self.have(target).await?.is_some(),
-            };
-            if !is_there {
-                return Err(ApplyError::needs(
-                    Target::Object(target.clone()),
-                    format_args!("it refers to the {}, which the slave lacks", told(target)),
-                ));
-            }
+        // These, and what else is not taken over.
+        if let Some(have) = self.have(object).await? {
+            self.change(object, body, &have).await?;
         }
         Ok(())
     }
@@ -238,16 +201,6 @@ impl Replica {
         }
         Ok(written)
     }
-
-    /// The styles of a workspace by name.
-    pub(super) async fn styles_of(
-        &self,
-        workspace: &Workspace,
-    ) -> Result<BTreeSet<String>, ApplyError> {
-        let scope = Scope::Workspace(workspace.clone());
-        let styles = self.node.list(&Collection::Styles(scope)).await?;
-        Ok(styles.into_iter().collect())
-    }
 }
 
 fn rules(object: &Object) -> Rules {
@@ -273,8 +226,25 @@ fn wanted(object: &Object, body: &Value, have: Option<&Value>) -> Result<Value, 
     let Some((_, members)) = root_mut(&mut want) else {
         return Ok(want);
     };
+    if let Object::Store { kind, .. } = object {
+        supply_secrets(*kind, members, have)?;
+    }
+    leave_out(object, members);
+    Ok(want)
+}
+
+/// What a node has, without what is not asked for.
+fn compared(object: &Object, have: &Value) -> Value {
+    let mut have = portable(have);
+    if let Some((_, members)) = root_mut(&mut have) {
+        leave_out(object, members);
+    }
+    have
+}
+
+/// Takes out what an address says already, or what nobody sends; what is left is written in one way.
+fn leave_out(object: &Object, members: &mut Map<String, Value>) {
     match object {
-        Object::Store { kind, .. } => supply_secrets(*kind, members, have)?,
         Object::Resource { .. } if is_sql_view(members) => {
             // GeoServer would look into the database for what the view has, and fail.
             members.shift_remove("attributes");
@@ -293,27 +263,6 @@ fn wanted(object: &Object, body: &Value, have: Option<&Value>) -> Result<Value, 
         Object::DefaultNamespace => members.retain(|key, _| key == "prefix"),
         _ => {}
     }
-    Ok(want)
-}
-
-/// What a node has, without what is not asked for.
-fn compared(object: &Object, have: &Value) -> Value {
-    let mut have = portable(have);
-    if let Some((_, members)) = root_mut(&mut have) {
-        match object {
-            Object::Layer { .. } => drop(members.shift_remove("resource")),
-            Object::Style { .. } => drop(members.shift_remove("workspace")),
-            Object::Settings(Scope::Workspace(_)) => name_workspace(members),
-            Object::Resource { .. } if is_sql_view(members) => {
-                members.shift_remove("attributes");
-            }
-            _ => {}
-        }
-        if let Object::Layer { .. } = object {
-            regular_styles(members);
-        }
-    }
-    have
 }
 
 /// The workspace that settings are for by its name alone: GeoServer writes all of it there.
@@ -372,67 +321,6 @@ fn is_sql_view(resource: &Map<String, Value>) -> bool {
     shape::entries(metadata).any(|(key, _)| key == "JDBC_VIRTUAL_TABLE")
 }
 
-/// Puts the slave's own cipher text where the master's is, or where nothing is said: only who has
-/// made it can read it.
-fn supply_secrets(
-    kind: StoreKind,
-    store: &mut Map<String, Value>,
-    have: Option<&Value>,
-) -> Result<(), ApplyError> {
-    let have = have.and_then(root).map(|(_, have)| have);
-    if let Some(parameters) = store.get_mut("connectionParameters") {
-        let own = have.and_then(|have| have.get("connectionParameters"));
-        let own: Vec<(&str, &Value)> = own.into_iter().flat_map(shape::entries).collect();
-        let cipher = |entry: &Value| entry.get("$").is_some_and(is_cipher);
-        let entries = shape::items_mut(parameters, "entry");
-        let entries = entries.ok_or_else(|| ApplyError::refused("its parameters are no map"))?;
-        for entry in entries.iter_mut().filter(|entry| cipher(entry)) {
-            let key = entry
-                .get("@key")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            match own
-                .iter()
-                .find(|(other, entry)| *other == key && cipher(entry))
-            {
-                Some((_, own)) => *entry = (*own).clone(),
-                None => return Err(foreign_secret(key)),
-            }
-        }
-        for (key, own) in own.iter().filter(|(_, entry)| cipher(entry)) {
-            let is_said = |entry: &Value| entry.get("@key").and_then(Value::as_str) == Some(*key);
-            if !entries.iter().any(is_said) {
-                entries.push((*own).clone());
-            }
-        }
-    }
-    if matches!(kind, StoreKind::Wms | StoreKind::Wmts) {
-        let own = have.and_then(|have| have.get("password"));
-        match (store.get("password"), own) {
-            (Some(password), own) if is_cipher(password) => match own {
-                Some(own) if is_cipher(own) => {
-                    store.insert("password".to_owned(), own.clone());
-                }
-                _ => return Err(foreign_secret("password")),
-            },
-            (None, Some(own)) => drop(store.insert("password".to_owned(), own.clone())),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn is_cipher(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.starts_with(CIPHER))
-}
-
-fn foreign_secret(key: &str) -> ApplyError {
-    ApplyError::refused(format_args!(
-        "the `{key}` of the store is cipher text that only the master can read: have a stage of the \
-         slave set it, or set it at the slave once"
-    ))
-}
-
 /// True if creating the object does not take all of it over.
 fn is_forced(object: &Object, want: &Value) -> bool {
     let is_off = |(_, members): (&str, &Map<String, Value>)| {
@@ -463,90 +351,5 @@ fn container(object: &Object) -> Option<Object> {
             Scope::Global => None,
         },
         _ => None,
-    }
-}
-
-/// The layers, groups and styles that a layer or a group refers to.
-fn references(object: &Object, document: &Value) -> BTreeSet<Object> {
-    let mut found = BTreeSet::new();
-    let Some((_, members)) = root(document) else {
-        return found;
-    };
-    let get = |key: &str| members.get(key).unwrap_or(&Value::Null);
-    match object {
-        Object::Layer { .. } => {
-            found.extend(style(get("defaultStyle")));
-            found.extend(
-                shape::items(get("styles"), "style")
-                    .iter()
-                    .filter_map(style),
-            );
-        }
-        Object::LayerGroup { .. } => {
-            let mut group = |published: &Value, styles: &Value| {
-                let published = shape::items(published, "published");
-                found.extend(published.iter().filter_map(publishable));
-                found.extend(shape::items(styles, "style").iter().filter_map(style));
-            };
-            group(get("publishables"), get("styles"));
-            for of_style in shape::items(get("layerGroupStyles"), "LayerGroupStyle") {
-                let get = |key: &str| of_style.get(key).unwrap_or(&Value::Null);
-                group(get("layers"), get("styles"));
-            }
-            found.extend(publishable(get("rootLayer")));
-            found.extend(style(get("rootLayerStyle")));
-        }
-        Object::DefaultWorkspace => {
-            let workspace = name_of(get("name")).and_then(|name| Workspace::new(name).ok());
-            found.extend(workspace.map(Object::Workspace));
-        }
-        _ => {}
-    }
-    found
-}
-
-fn style(value: &Value) -> Option<Object> {
-    let name = value.get("name")?.as_str()?;
-    let (scope, name) = scoped(name)?;
-    Some(Object::Style { scope, name })
-}
-
-fn publishable(value: &Value) -> Option<Object> {
-    let (scope, name) = scoped(value.get("name")?.as_str()?)?;
-    let is_group = value.get("@type").and_then(Value::as_str) == Some("layerGroup");
-    Some(match scope {
-        Scope::Workspace(workspace) if !is_group => Object::Layer { workspace, name },
-        scope => Object::LayerGroup { scope, name },
-    })
-}
-
-fn scoped(name: &str) -> Option<(Scope, Name)> {
-    Some(match name.split_once(':') {
-        Some((workspace, name)) => (
-            Scope::Workspace(Workspace::new(workspace).ok()?),
-            Name::new(name).ok()?,
-        ),
-        None => (Scope::Global, Name::new(name).ok()?),
-    })
-}
-
-/// What an object is called in a message.
-fn told(object: &Object) -> String {
-    let within = |scope: &Scope, name: &Name| match scope {
-        Scope::Global => name.to_string(),
-        Scope::Workspace(workspace) => format!("{workspace}:{name}"),
-    };
-    match object {
-        Object::Workspace(workspace) => format!("workspace {workspace}"),
-        Object::Layer { workspace, name } => format!("layer {workspace}:{name}"),
-        Object::LayerGroup { scope, name } => format!("layer group {}", within(scope, name)),
-        Object::Style { scope, name } => format!("style {}", within(scope, name)),
-        Object::Service { service, .. } => match service {
-            Service::Wms => "settings of WMS".to_owned(),
-            Service::Wfs => "settings of WFS".to_owned(),
-            Service::Wcs => "settings of WCS".to_owned(),
-            Service::Wmts => "settings of WMTS".to_owned(),
-        },
-        other => format!("{other:?}"),
     }
 }

@@ -23,8 +23,7 @@ pub(super) enum Renamed {
 impl Replica {
     /// Renames what the slave has under an older name.
     ///
-    /// Which name that is, the frame says, or the memory, if the frame that said so was lost or the
-    /// stages call it otherwise now.
+    /// Which name that is, the frame says; or the memory, if the stages call it otherwise now.
     pub(super) async fn rename(
         &mut self,
         frame: &RestFrame,

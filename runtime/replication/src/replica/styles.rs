@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use weir_event::RestContent;
-use weir_geoserver::{DataFile, FilePath, Name, Object, Scope, StyleFormat, Workspace, shape};
+use weir_geoserver::{
+    Collection, DataFile, FilePath, Name, Object, Scope, StyleFormat, Workspace, shape,
+};
 
 use super::{ApplyError, Look, Replica, name_of};
 use crate::document::root_mut;
@@ -47,7 +49,11 @@ impl Replica {
                 Err(error) => return Err(error.into()),
             };
             let styles = match default.and_then(|name| Workspace::new(name).ok()) {
-                Some(workspace) => self.styles_of(&workspace).await?,
+                Some(workspace) => {
+                    let scope = Scope::Workspace(workspace);
+                    let styles = self.node.list(&Collection::Styles(scope)).await?;
+                    styles.into_iter().collect()
+                }
                 None => BTreeSet::new(),
             };
             self.shadows.0 = Some((Instant::now(), styles));

@@ -1,12 +1,17 @@
 //! A slave at work: with the fewest calls, in any order, through faults.
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use weir_event::{Action, Kind};
+use tokio::time::timeout;
+use weir_event::{Action, Kind, RestFrame};
 use weir_geoserver::{Object, Scope};
-use weir_test_geoserver::Moment;
+use weir_replication::{Failed, Keep, Memory, Replica, Slave};
+use weir_test_geoserver::{GeoServer, Moment};
 
 use crate::changes::{Change as C, group, hint, layer, renamed, workspace};
+use crate::ends::node;
 use crate::rig::Rig;
 use crate::traps::{north, pair};
 
@@ -254,4 +259,65 @@ async fn a_rename_is_done_although_what_became_of_it_is_told_later() {
     rig.at_slave(&layer("wa", "f1")).await;
     rig.at_slave(&Object::Settings(Scope::Workspace(workspace("wa"))))
         .await;
+}
+
+/// Frames of a workspace and what is in it.
+async fn some_frames() -> Vec<RestFrame> {
+    let rig = Rig::patient("").await;
+    let mut hints = Vec::new();
+    for change in north() {
+        hints.extend(change.make(&rig.master, &rig.node).await);
+    }
+    rig.frames(&hints).await
+}
+
+/// A disk that is full at first.
+#[derive(Clone, Default)]
+struct Full(Arc<Mutex<Option<String>>>);
+
+impl Keep for Full {
+    fn keep(&mut self, lines: &str) -> io::Result<()> {
+        let mut kept = self.0.lock().unwrap();
+        if let Some(kept) = &mut *kept {
+            kept.push_str(lines);
+            return Ok(());
+        }
+        *kept = Some(String::new());
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+#[tokio::test]
+async fn who_hands_over_more_than_the_window_before_listening_is_not_kept_waiting() {
+    let frames = some_frames().await;
+    assert!(frames.len() > 4, "{}", frames.len());
+    let server = GeoServer::start().await.unwrap();
+    let replica = Replica::new(node(&server), Memory::default());
+    let disk = Full(Arc::new(Mutex::new(Some(String::new()))));
+    let mut slave = Slave::start(replica, Box::new(disk), 1, Duration::from_secs(5));
+    let all = async {
+        for frame in &frames {
+            slave.publish(frame.to_payload()).await;
+        }
+        for _ in &frames {
+            slave.settled().await.result.unwrap();
+        }
+    };
+    timeout(Duration::from_mins(1), all).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_full_disk_did_not_keep_is_kept_before_it_is_confirmed() {
+    let frame = some_frames().await.remove(0);
+    let server = GeoServer::start().await.unwrap();
+    let replica = Replica::new(node(&server), Memory::default());
+    let disk = Full::default();
+    let kept = Arc::clone(&disk.0);
+    let mut slave = Slave::start(replica, Box::new(disk), 1, Duration::from_secs(5));
+    slave.publish(frame.to_payload()).await;
+    let first = slave.settled().await.result;
+    assert!(matches!(first, Err(Failed::Transient(_))), "{first:?}");
+    slave.publish(frame.to_payload()).await;
+    slave.settled().await.result.unwrap();
+    assert_ne!(kept.lock().unwrap().as_deref(), Some(""));
 }
